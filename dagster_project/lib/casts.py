@@ -1,0 +1,124 @@
+"""Casts: text of an export into typed values, by SQL that yields null for what does not fit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from dagster_project.lib.contracts import Column, Dataset
+from dagster_project.lib.shops import Shop
+from dagster_project.lib.sql import identifier, literal
+
+_DATE_PART = r"^[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}"
+_CLOCKS = ("%H:%M:%S", "%I:%M:%S %p", "%H:%M", "%I:%M %p", "%H:%M:%S.%f")
+_DAY_FIRST, _MONTH_FIRST = "%d/%m/%Y", "%m/%d/%Y"
+_OFFSET = r":[0-9]{2}(\.[0-9]+)?\s*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+
+
+@dataclass(frozen=True)
+class DateFormats:
+    """The date order of each time stamp column of one file, told by all its values together.
+
+    `orders` maps a column to `day/month/year`, `month/day/year` or `year-month-day`.
+    """
+
+    orders: dict[str, str]
+
+
+def find_date_formats(
+    con: duckdb.DuckDBPyConnection, table: str, dataset: Dataset, shop: Shop
+) -> DateFormats:
+    """Choose for each time stamp column the order that fits most of its values.
+
+    A date order belongs to the file and the column, never to the single value. When day first and
+    month first fit alike, the region decides (metric definitions, exports: "Quirks").
+    """
+    month_first = shop.region in dataset.month_first_regions
+    orders = {}
+    for column in dataset.columns:
+        if column.kind not in ("timestamp", "date"):
+            continue
+        dates = con.execute(
+            f"select regexp_extract({identifier(column.name)}, {literal(_DATE_PART)}) as day, "
+            f"count(*) from {identifier(table)} where {identifier(column.name)} is not null "
+            "group by all"
+        ).fetchall()
+        fits = {"month/day/year": 0, "day/month/year": 0, "year-month-day": 0}
+        for text, count in dates:
+            for order in _orders_that_fit(text):
+                fits[order] += count
+        preferred = "month/day/year" if month_first else "day/month/year"
+        orders[column.name] = max(fits, key=lambda order: (fits[order], order == preferred))
+    return DateFormats(orders)
+
+
+def _orders_that_fit(text: str) -> list[str]:
+    parts = re.split(r"[./-]", text)
+    if len(parts) != 3:
+        return []
+    fitting = []
+    for order, (y, m, d) in {
+        "year-month-day": (0, 1, 2),
+        "day/month/year": (2, 1, 0),
+        "month/day/year": (2, 0, 1),
+    }.items():
+        if len(parts[y]) != 4:
+            continue
+        try:
+            datetime(int(parts[y]), int(parts[m]), int(parts[d]))
+        except ValueError:
+            continue
+        fitting.append(order)
+    return fitting
+
+
+def cast_sql(column: Column, formats: DateFormats, shop: Shop) -> str:
+    """SQL that types the text of `column`; null where the text does not fit."""
+    text = identifier(column.name)
+    if column.kind == "integer":
+        number = f"try_cast({text} as decimal(18, 3))"
+        return f"case when {number} = trunc({number}) then try_cast({number} as integer) end"
+    if column.kind == "number":
+        return _money_sql(text)
+    if column.kind == "boolean":
+        return f"case lower({text}) when 'true' then true when 'false' then false end"
+    if column.kind in ("timestamp", "date"):
+        stamp = _timestamp_sql(text, formats.orders[column.name], shop.timezone)
+        return f"cast({stamp} as date)" if column.kind == "date" else stamp
+    return text
+
+
+def _timestamp_sql(text: str, order: str, timezone: str) -> str:
+    if order == "year-month-day":
+        moment = f"try_cast(regexp_replace({text}, '\\s+(Z|[+-])', '\\1') as timestamptz)"
+        plain = f"try_cast(replace(replace({text}, '/', '-'), 'T', ' ') as timestamp)"
+        return (
+            f"case when not regexp_matches({text}, {literal(_DATE_PART)}) then null "
+            f"when regexp_matches({text}, {literal(_OFFSET)}) "
+            f"then timezone({literal(timezone)}, {moment}) else {plain} end"
+        )
+    day = _DAY_FIRST if order == "day/month/year" else _MONTH_FIRST
+    stamps = ", ".join(literal(f"{day} {clock}") for clock in _CLOCKS) + f", {literal(day)}"
+    slashed = f"translate(left({text}, 10), '.-', '//') || substr({text}, 11)"
+    return f"try_strptime({slashed}, [{stamps}])"
+
+
+def _money_sql(text: str) -> str:
+    """Money in any country's way of writing: symbols and codes off, dot or comma as thousands.
+
+    A single kind of separator is the thousands' when three digits follow each; with both kinds the
+    last one is the decimals'.
+    """
+    bare = f"ltrim(regexp_replace({text}, '[^0-9.,-]', '', 'g'), '.')"
+    return (
+        f"case when regexp_matches({bare}, '^-?[1-9][0-9]{{0,2}}([.][0-9]{{3}})+$') "
+        f"or regexp_matches({bare}, '^-?[1-9][0-9]{{0,2}}(,[0-9]{{3}})+$') "
+        f"then try_cast(regexp_replace({bare}, '[.,]', '', 'g') as decimal(18, 2)) "
+        f"when regexp_matches({bare}, '^-?([0-9]+|[0-9]{{1,3}}(,[0-9]{{3}})+)([.][0-9]+)?$') "
+        f"then try_cast(replace({bare}, ',', '') as decimal(18, 2)) "
+        f"when regexp_matches({bare}, '^-?([0-9]+|[0-9]{{1,3}}([.][0-9]{{3}})+),[0-9]+$') "
+        f"then try_cast(replace(replace({bare}, '.', ''), ',', '.') as decimal(18, 2)) end"
+    )

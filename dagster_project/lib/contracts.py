@@ -1,0 +1,294 @@
+"""Data contracts: ODCS 3.1 YAML read into the few plain facts the pipeline needs.
+
+A raw column is declared in `data_contracts/<dataset>.yaml` and nowhere else. What ingest, the
+quality gates and the dbt sources know of it, they take from here. A constraint that nothing here
+enforces raises `ContractError`: a rule that is silently skipped is worse than none.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from open_data_contract_standard.model import (
+    DataQuality,
+    OpenDataContractStandard,
+    SchemaObject,
+    SchemaProperty,
+)
+
+from dagster_project.lib.paths import CONTRACTS_DIR
+
+Kind = Literal["string", "integer", "number", "timestamp", "date", "boolean"]
+Severity = Literal["critical", "warning"]
+
+_KEYS: dict[str, frozenset[str]] = {
+    "contract": frozenset(
+        "apiVersion kind id name version status description schema".split()
+    ),
+    "schema": frozenset(
+        "name physicalType physicalName description dataGranularityDescription customProperties"
+        " properties quality".split()
+    ),
+    "property": frozenset(
+        "name businessName synonyms description logicalType logicalTypeOptions physicalType"
+        " classification required primaryKey primaryKeyPosition customProperties".split()
+    ),
+    "quality": frozenset(
+        "id description type metric query mustBe mustBeGreaterThan mustBeLessOrEqualTo unit"
+        " severity".split()
+    ),
+}
+_CUSTOM_SCHEMA = {"descriptionRow", "monthFirstRegions", "rejectLimitPercent"}
+_CUSTOM_PROPERTY = {"eventTime", "requiredHeader", "fallbackColumn"}
+_OPTIONS: dict[str, set[str]] = {
+    "string": {"format", "maxLength"},
+    "integer": {"minimum", "maximum"},
+    "number": {"minimum", "maximum"},
+    "timestamp": {"minimum"},
+    "date": {"minimum"},
+    "boolean": set(),
+}
+_PHYSICAL = {
+    "string": "VARCHAR",
+    "integer": "INTEGER",
+    "number": "DECIMAL(18,2)",
+    "timestamp": "TIMESTAMP",
+    "date": "DATE",
+    "boolean": "BOOLEAN",
+}
+
+
+class ContractError(ValueError):
+    """A contract says something that nothing enforces, or contradicts itself."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One raw column.
+
+    `headers` are the names it may have in a file, as the platform spells them. Where its cell is
+    blank, the value is `<fallback>:` and the cell of the column called `fallback`.
+    """
+
+    name: str
+    headers: tuple[str, ...]
+    kind: Kind
+    type: str
+    description: str
+    classification: Literal["internal", "masked"]
+    required: bool
+    required_header: bool
+    is_identifier: bool
+    is_event_time: bool
+    fallback: str | None
+    max_length: int | None
+    minimum: str | int | None
+    maximum: int | None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of a quality gate.
+
+    `query` selects the offending rows, with `{batch}` for the relation under test and `{table}`
+    for all rows known. It fails when more than `max_percent` % of the rows of the batch offend.
+    A rule without query asks for at least `min_rows` rows.
+    """
+
+    id: str
+    description: str
+    severity: Severity
+    query: str | None
+    max_percent: float
+    min_rows: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One landing dataset: what its files hold and what is asked of them."""
+
+    name: str
+    description: str
+    grain: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    personal_headers: tuple[str, ...]
+    description_row: tuple[str, ...]
+    month_first_regions: tuple[str, ...]
+    reject_limit_percent: float
+    rules: tuple[Rule, ...]
+    fingerprint: str
+
+    def column(self, name: str) -> Column:
+        """The column called `name`; raises KeyError when the contract has none."""
+        return next(c for c in self.columns if c.name == name)
+
+
+@dataclass(frozen=True)
+class GateSuite:
+    """The rules that one published or ledger table is held to."""
+
+    table: str
+    rules: tuple[Rule, ...]
+
+
+@functools.cache
+def load_datasets(folder: Path = CONTRACTS_DIR) -> dict[str, Dataset]:
+    """All landing datasets by name, in the order of their file names."""
+    datasets = [load_dataset(path) for path in sorted(folder.glob("*.yaml"))]
+    return {dataset.name: dataset for dataset in datasets}
+
+
+def load_dataset(path: Path) -> Dataset:
+    """Read the contract of one landing dataset; raises ContractError."""
+    contract = _read(path)
+    if len(contract.schema_ or []) != 1:
+        raise ContractError(f"{path.name}: a dataset's contract has exactly one schema")
+    schema = (contract.schema_ or [])[0]
+    custom = _custom(schema, _CUSTOM_SCHEMA, f"{path.name}: {schema.name}")
+    properties = schema.properties or []
+    columns = tuple(
+        _column(p, path.name) for p in properties if p.classification != "personal"
+    )
+    keyed = sorted((p for p in properties if p.primaryKey), key=lambda p: p.primaryKeyPosition or 0)
+    for column in columns:
+        if column.fallback and column.fallback not in {c.name for c in columns}:
+            raise ContractError(f"{path.name}: {column.name} falls back on an unknown column")
+    return Dataset(
+        name=_need(schema.name, f"{path.name}: schema name"),
+        description=_need(schema.description, f"{path.name}: description"),
+        grain=_need(schema.dataGranularityDescription, f"{path.name}: granularity"),
+        columns=columns,
+        key=tuple(str(p.name) for p in keyed),
+        personal_headers=tuple(
+            header
+            for p in properties
+            if p.classification == "personal"
+            for header in _headers(p)
+        ),
+        description_row=tuple(custom.get("descriptionRow", [])),
+        month_first_regions=tuple(custom.get("monthFirstRegions", [])),
+        reject_limit_percent=float(custom.get("rejectLimitPercent", 5)),
+        rules=tuple(_rule(q, path.name) for q in schema.quality or []),
+        fingerprint=hashlib.sha256(path.read_bytes()).hexdigest()[:16],
+    )
+
+
+def load_gate_suites(path: Path) -> tuple[GateSuite, ...]:
+    """The suites of a gate contract (`data_contracts/gates/*.yaml`); raises ContractError."""
+    contract = _read(path)
+    return tuple(
+        GateSuite(
+            table=_need(schema.physicalName or schema.name, f"{path.name}: schema name"),
+            rules=tuple(_rule(q, path.name) for q in schema.quality or []),
+        )
+        for schema in contract.schema_ or []
+    )
+
+
+def _read(path: Path) -> OpenDataContractStandard:
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    _only_known_keys(raw, "contract", path.name)
+    for schema in raw.get("schema", []):
+        _only_known_keys(schema, "schema", f"{path.name}: {schema.get('name')}")
+        for prop in schema.get("properties", []):
+            _only_known_keys(prop, "property", f"{path.name}: {prop.get('name')}")
+        for quality in schema.get("quality", []):
+            _only_known_keys(quality, "quality", f"{path.name}: {quality.get('id')}")
+    return OpenDataContractStandard.model_validate(raw)
+
+
+def _only_known_keys(node: dict[str, Any], level: str, where: str) -> None:
+    unknown = sorted(set(node) - _KEYS[level])
+    if unknown:
+        raise ContractError(f"{where}: nothing enforces {', '.join(unknown)}")
+
+
+def _need(value: str | None, where: str) -> str:
+    if not value:
+        raise ContractError(f"{where} is missing")
+    return value
+
+
+def _custom(node: SchemaObject | SchemaProperty, known: set[str], where: str) -> dict[str, Any]:
+    found = {str(c.property): c.value for c in node.customProperties or []}
+    unknown = sorted(set(found) - known)
+    if unknown:
+        raise ContractError(f"{where}: nothing enforces {', '.join(unknown)}")
+    return found
+
+
+def _headers(prop: SchemaProperty) -> tuple[str, ...]:
+    synonyms = (_need(s.synonym, f"{prop.name}: synonym") for s in prop.synonyms or [])
+    return (prop.businessName or str(prop.name), *synonyms)
+
+
+def _column(prop: SchemaProperty, file: str) -> Column:
+    where = f"{file}: {prop.name}"
+    kind = prop.logicalType
+    if kind not in _OPTIONS:
+        raise ContractError(f"{where}: logicalType {kind} is none of {', '.join(_OPTIONS)}")
+    if prop.physicalType != _PHYSICAL[kind]:
+        raise ContractError(f"{where}: a {kind} is stored as {_PHYSICAL[kind]}")
+    if prop.classification not in ("internal", "masked"):
+        raise ContractError(f"{where}: classification is internal, masked or personal")
+    options = prop.logicalTypeOptions or {}
+    unknown = sorted(set(options) - _OPTIONS[kind])
+    if unknown:
+        raise ContractError(f"{where}: nothing enforces {', '.join(unknown)} on a {kind}")
+    if options.get("format") not in (None, "identifier"):
+        raise ContractError(f"{where}: format {options['format']} is not known")
+    if kind in ("timestamp", "date") and "minimum" in options:
+        date.fromisoformat(options["minimum"])
+    custom = _custom(prop, _CUSTOM_PROPERTY, where)
+    return Column(
+        name=str(prop.name),
+        headers=_headers(prop),
+        kind=kind,  # type: ignore[arg-type]
+        type=_PHYSICAL[kind],
+        description=_need(prop.description, f"{where}: description"),
+        classification=prop.classification,  # type: ignore[arg-type]
+        required=bool(prop.required),
+        required_header=bool(prop.required or custom.get("requiredHeader")),
+        is_identifier=options.get("format") == "identifier",
+        is_event_time=bool(custom.get("eventTime")),
+        fallback=custom.get("fallbackColumn"),
+        max_length=options.get("maxLength"),
+        minimum=options.get("minimum"),
+        maximum=options.get("maximum"),
+    )
+
+
+def _rule(quality: DataQuality, file: str) -> Rule:
+    where = f"{file}: {quality.id}"
+    if quality.severity not in ("critical", "warning"):
+        raise ContractError(f"{where}: severity is critical or warning")
+    query, max_percent, min_rows = None, 0.0, 0
+    if quality.type == "sql":
+        query = _need(quality.query, f"{where}: query")
+        if quality.unit == "percent" and quality.mustBeLessOrEqualTo is not None:
+            max_percent = float(quality.mustBeLessOrEqualTo)
+        elif quality.unit is not None or quality.mustBe != 0:
+            raise ContractError(
+                f"{where}: a sql rule says `mustBe: 0`, or `mustBeLessOrEqualTo` with `unit: percent`"
+            )
+    elif quality.type == "library" and quality.metric == "rowCount":
+        if quality.mustBeGreaterThan is None:
+            raise ContractError(f"{where}: rowCount says `mustBeGreaterThan`")
+        min_rows = int(quality.mustBeGreaterThan) + 1
+    else:
+        raise ContractError(f"{where}: nothing enforces {quality.type}/{quality.metric}")
+    return Rule(
+        id=_need(quality.id, f"{file}: rule id"),
+        description=_need(quality.description, f"{where}: description"),
+        severity=quality.severity,  # type: ignore[arg-type]
+        query=query,
+        max_percent=max_percent,
+        min_rows=min_rows,
+    )

@@ -1,0 +1,69 @@
+"""Where everything lies: the project's own folders and those of a data directory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+CONTRACTS_DIR = PROJECT_ROOT / "data_contracts"
+GATES_DIR = CONTRACTS_DIR / "gates"
+DBT_DIR = PROJECT_ROOT / "dbt_project"
+
+
+@dataclass(frozen=True)
+class DataDir:
+    """A data directory: what users put in, what the pipeline keeps, what readers see."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> DataDir:
+        """`$FEEDBACK_DATA_DIR`, else `data` beside the project."""
+        return cls(Path(os.environ.get("FEEDBACK_DATA_DIR") or PROJECT_ROOT / "data").resolve())
+
+    @property
+    def shops_csv(self) -> Path:
+        """The shops: id, name, region, time zone, currency."""
+        return self.root / "shops.csv"
+
+    @property
+    def landing(self) -> Path:
+        """Exports as users drop them: `landing/<shop_id>/<dataset>/<file>`; never written to."""
+        return self.root / "landing"
+
+    @property
+    def settings(self) -> Path:
+        """Own rows that add to or override the bundled settings: `settings/<seed>.csv`."""
+        return self.root / "settings"
+
+    @property
+    def raw(self) -> Path:
+        """The raw store: immutable Parquet, one file per batch and dataset."""
+        return self.root / "raw"
+
+    @property
+    def warehouse(self) -> Path:
+        """The pipeline's private DuckDB file; can be rebuilt from `raw` and the ledger."""
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def ledger(self) -> Path:
+        """Append-only history: files, rejects, quality results, publications, restatements."""
+        return self.root / "ledger.duckdb"
+
+    @property
+    def published(self) -> Path:
+        """All that readers see."""
+        return self.root / "published"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance: run history, schedules, sensors."""
+        return self.root / "dagster"
+
+    @property
+    def tmp(self) -> Path:
+        """Scratch space; what lies here at the start of a run is litter of a dead one."""
+        return self.root / "tmp"

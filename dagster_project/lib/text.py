@@ -1,0 +1,27 @@
+"""Text that came from outside: header names, free text, names to show."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# SQL patterns (RE2) for what is masked in free text, in the order in which they are applied.
+MASKS: tuple[tuple[str, str], ...] = (
+    (r"(?i)\b(?:https?://|www\.)\S+|\b(?:line\.me|wa\.me|t\.me|bit\.ly)/\S+", "[link]"),
+    (r"[^\s@,;:<>()\[\]]+@[^\s@,;:<>()\[\]]+\.[^\s@,;:<>()\[\].]{2,}", "[e-mail]"),
+    (r"(?:\+|\b)\(?\d(?:[\s().-]{0,2}\d){7,}", "[number]"),
+)
+
+# White space that exports carry around values: ASCII, no-break, Unicode spaces, byte order mark.
+BLANKS = " \t\r\n\v\f\u00a0\u200b\u202f\u3000\ufeff"
+
+
+def normalise_header(text: str) -> str:
+    """A header as it is matched: no byte order mark, NFC, trimmed, inner space folded, folded case."""
+    folded = unicodedata.normalize("NFC", text.replace("\ufeff", ""))
+    return " ".join(folded.split()).casefold()
+
+
+def printable(text: str, limit: int = 120) -> str:
+    """Outside text made safe for one line of a message: control characters shown, cut at `limit`."""
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -1,0 +1,323 @@
+"""Random shops as export files, in the layouts that sellers have."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tests.reference.model import (
+    File,
+    OrderLine,
+    Product,
+    ReturnLine,
+    Review,
+    Shop,
+    ShopCase,
+)
+
+Row = dict[str, Any]
+
+CURRENCIES = {
+    "ID": "IDR",
+    "TH": "THB",
+    "VN": "VND",
+    "PH": "PHP",
+    "MX": "MXN",
+    "BR": "BRL",
+    "GB": "GBP",
+    "US": "USD",
+}
+MONEY = {"TH": "฿249.00", "VN": "82.912₫", "US": "$23.00", "BR": "R$ 62,90", "ID": "25000"}
+
+ORDERS_HEADER = [
+    "Order ID",
+    "Order Status",
+    "Order Substatus",
+    "Cancelation/Return Type",
+    "Normal or Pre-order",
+    "SKU ID",
+    "Seller SKU",
+    "Product Name",
+    "Variation",
+    "Quantity",
+    "Sku Quantity of return",
+    "SKU Unit Original Price",
+    "Order Amount",
+    "Created Time",
+    "Delivered Time",
+    "Cancelled Time",
+    "Buyer Message",
+    "Buyer Username",
+    "Recipient",
+    "Phone #",
+]
+RETURNS_HEADER = [
+    "Return Order ID",
+    "Order ID",
+    "Order Amount",
+    "Order Status",
+    "Order Substatus",
+    "Payment Method",
+    "SKU ID",
+    "Seller SKU",
+    "Product Name",
+    "SKU Name",
+    "Buyer Username",
+    "Return Type",
+    "Time Requested",
+    "Return Reason",
+    "Return unit price",
+    "Return Quantity",
+    "Return Logistics Tracking ID",
+    "Return Status",
+    "Return Sub Status",
+    "Refund Time",
+    "Dispute Status",
+    "Appeal Status",
+    "Compensation Status",
+    "Compensation Amount",
+    "Buyer Note",
+]
+REVIEWS_HEADER = [
+    "review_id",
+    "order_id",
+    "product_id",
+    "sku_id",
+    "rating",
+    "review_text",
+    "created_at",
+    "updated_at",
+    "issue_type",
+]
+PRODUCTS_HEADER = [
+    "product_id",
+    "sku_id",
+    "seller_sku",
+    "product_name",
+    "variation",
+    "category",
+]
+
+NOT_IN_OLDER_RETURNS = (
+    "Return Quantity",
+    "Return Sub Status",
+    "Refund Time",
+    "Appeal Status",
+    "Compensation Status",
+    "Compensation Amount",
+)
+MISSING_IN_OLDER_RETURNS = frozenset({"return_sub_status", "refunded_at"})
+"""The fields of a ReturnLine for which the older returns layout has no column."""
+
+TABBED = {"Order ID", "SKU ID", "Return Order ID", "Created Time", "Delivered Time"} | {
+    "Cancelled Time",
+    "Time Requested",
+    "Refund Time",
+}
+"""The columns whose cells end in a tab in files of that style; a blank is a lone tab."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one file is written: marks that must not change what it says."""
+
+    bom: bool = False
+    tabs: bool = False
+    description_row: bool = False
+    review_times: str = "naive"
+    """naive, spaced (a blank in place of the T), offset (UTC as +00:00) or zulu (UTC as Z)."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A file before it is rendered: `rows` hold the fields of the dataset's dataclass."""
+
+    dataset: str
+    file_name: str
+    exported_at: datetime
+    rows: list[Row]
+    missing: frozenset[str] = frozenset()
+    style: Style = field(default_factory=Style)
+
+
+def build_case(shop: Shop, drafts: Iterable[Draft]) -> ShopCase:
+    """Render a shop's files, and give each row its real file_id and row number."""
+    files: list[File] = []
+    contents: list[bytes] = []
+    versions: dict[str, list[Any]] = {"orders": [], "reviews": [], "returns": [], "products": []}
+    classes = {
+        "orders": OrderLine,
+        "reviews": Review,
+        "returns": ReturnLine,
+        "products": Product,
+    }
+    for draft in drafts:
+        content = render(shop, draft)
+        file_id = hashlib.sha256(content).hexdigest()
+        file = File(shop.shop_id, draft.dataset, draft.file_name, draft.exported_at, file_id)
+        files.append(file)
+        contents.append(content)
+        first_row = 3 if draft.style.description_row else 2
+        for row_number, row in enumerate(draft.rows, start=first_row):
+            known = {
+                name: None if name in draft.missing else value for name, value in row.items()
+            }
+            versions[draft.dataset].append(
+                classes[draft.dataset](
+                    file=file, row_number=row_number, missing=draft.missing, **known
+                )
+            )
+    return ShopCase(
+        shop=shop,
+        files=tuple(files),
+        order_lines=tuple(versions["orders"]),
+        reviews=tuple(versions["reviews"]),
+        return_lines=tuple(versions["returns"]),
+        products=tuple(versions["products"]),
+        contents=tuple(contents),
+    )
+
+
+def render(shop: Shop, draft: Draft) -> bytes:
+    """Write a file as the bytes of a CSV; row 1 is the header."""
+    headers = {
+        "orders": ORDERS_HEADER,
+        "returns": RETURNS_HEADER,
+        "reviews": REVIEWS_HEADER,
+        "products": PRODUCTS_HEADER,
+    }
+    header = headers[draft.dataset]
+    if draft.missing:
+        header = [column for column in header if column not in NOT_IN_OLDER_RETURNS]
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    writer.writerow(header)
+    if draft.style.description_row:
+        writer.writerow(["Platform unique order ID.", *("Description." for _ in header[1:])])
+    for number, row in enumerate(draft.rows):
+        cells = _cells(shop, draft, row, number)
+        written = []
+        for column in header:
+            cell = cells.get(column) or ""
+            written.append(f"{cell}\t" if draft.style.tabs and column in TABBED else cell)
+        writer.writerow(written)
+    text = buffer.getvalue()
+    return (f"\ufeff{text}" if draft.style.bom else text).encode()
+
+
+def _cells(shop: Shop, draft: Draft, row: Row, number: int) -> dict[str, str | None]:
+    if draft.dataset == "orders":
+        return _order_cells(shop, row, number)
+    if draft.dataset == "returns":
+        return _return_cells(shop, row, number)
+    if draft.dataset == "reviews":
+        return _review_cells(shop, row, draft.style)
+    return {**row, "variation": "Default", "category": "Household"}
+
+
+def _order_cells(shop: Shop, row: Row, number: int) -> dict[str, str | None]:
+    statuses = [("Shipped", "Delivered"), ("Completed", "Completed"), ("Canceled", "Canceled")]
+    status, sub_status = statuses[number % 3]
+    return {
+        "Order ID": row["order_id"],
+        "Order Status": status,
+        "Order Substatus": sub_status,
+        "Normal or Pre-order": "Normal",
+        "SKU ID": row["sku_id"],
+        "Seller SKU": row["seller_sku"],
+        "Product Name": row["product_name"],
+        "Variation": "Default",
+        "Quantity": "1",
+        "Sku Quantity of return": "0",
+        "SKU Unit Original Price": MONEY.get(shop.region, "249.00"),
+        "Order Amount": MONEY.get(shop.region, "249.00"),
+        "Created Time": _order_time(shop, row["created_at"]),
+        "Delivered Time": _order_time(shop, row["delivered_at"]),
+        "Buyer Message": "please ring\ntwice",
+        "Buyer Username": f"buyer.{number}",
+        "Recipient": "R*** N***",
+        "Phone #": "(+00)*****42",
+    }
+
+
+def _return_cells(shop: Shop, row: Row, number: int) -> dict[str, str | None]:
+    return {
+        "Return Order ID": row["return_order_id"],
+        "Order ID": row["order_id"],
+        "Order Amount": MONEY.get(shop.region, "249.00"),
+        "Order Status": "Completed",
+        "Order Substatus": "Completed",
+        "Payment Method": "Cash",
+        "SKU ID": row["sku_id"],
+        "Seller SKU": row["seller_sku"],
+        "Product Name": "As listed",
+        "SKU Name": "Default",
+        "Buyer Username": f"buyer.{number}",
+        "Return Type": ["Return and refund", "Refund only", ""][number % 3],
+        "Time Requested": day_first(row["requested_at"]),
+        "Return Reason": row["return_reason"],
+        "Return unit price": MONEY.get(shop.region, "249.00"),
+        "Return Quantity": "1",
+        "Return Status": row["return_status"],
+        "Return Sub Status": row["return_sub_status"],
+        "Refund Time": day_first(row["refunded_at"]),
+        "Buyer Note": "call me, neighbour knows",
+    }
+
+
+def _review_cells(shop: Shop, row: Row, style: Style) -> dict[str, str | None]:
+    return {
+        **{column: row[column] for column in REVIEWS_HEADER},
+        "rating": str(row["rating"]),
+        "created_at": _review_time(shop, row["created_at"], style),
+        "updated_at": _review_time(shop, row["updated_at"], style),
+    }
+
+
+def day_first(time: datetime | None) -> str:
+    """Give a time as all files but the US orders write it."""
+    return "" if time is None else time.strftime("%d/%m/%Y %H:%M:%S")
+
+
+def _order_time(shop: Shop, time: datetime | None) -> str:
+    if shop.region == "US" and time is not None:
+        return time.strftime("%m/%d/%Y %I:%M:%S %p")
+    return day_first(time)
+
+
+def _review_time(shop: Shop, time: datetime | None, style: Style) -> str:
+    if time is None:
+        return ""
+    if style.review_times == "naive":
+        return time.isoformat()
+    if style.review_times == "spaced":
+        return time.isoformat(sep=" ")
+    in_utc = time.replace(tzinfo=ZoneInfo(shop.timezone)).astimezone(ZoneInfo("UTC")).isoformat()
+    return in_utc.replace("+00:00", "Z") if style.review_times == "zulu" else in_utc
+
+
+def write_case(data_dir: Path, shops: list[ShopCase]) -> None:
+    """Write shops.csv and every file of every shop below `data_dir`/landing."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "shops.csv").open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["shop_id", "shop_name", "region", "timezone", "currency"])
+        for case in shops:
+            shop = case.shop
+            name = f"Shop {shop.shop_id}"
+            writer.writerow(
+                [shop.shop_id, name, shop.region, shop.timezone, CURRENCIES[shop.region]]
+            )
+    for case in shops:
+        for file, content in zip(case.files, case.contents, strict=True):
+            folder = data_dir / "landing" / file.shop_id / file.dataset
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / file.file_name
+            if path.exists():
+                raise FileExistsError(f"two files of a case have the same path: {path}")
+            path.write_bytes(content)

@@ -1,0 +1,279 @@
+"""The inputs of the reference: what export files say, row by row, and the settings.
+
+All date-times are naive and shop-local. A blank cell is None.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A seller's shop; `timezone` is an IANA name."""
+
+    shop_id: str
+    region: str
+    timezone: str
+
+
+@dataclass(frozen=True)
+class File:
+    """One export file; `file_id` is the sha-256 of its bytes."""
+
+    shop_id: str
+    dataset: str
+    file_name: str
+    exported_at: datetime
+    file_id: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """One row of a file: a state of a record at one export.
+
+    `missing` names the fields for which the file's layout has no column, which is not the same
+    as a blank cell.
+    """
+
+    file: File
+    row_number: int
+    missing: frozenset[str] = field(default_factory=frozenset, kw_only=True)
+
+
+@dataclass(frozen=True)
+class OrderLine(Version):
+    """A row of the orders export: one SKU of one order."""
+
+    order_id: str
+    sku_id: str | None
+    seller_sku: str | None
+    product_name: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Review(Version):
+    """A row of the reviews export."""
+
+    review_id: str
+    order_id: str
+    product_id: str | None
+    sku_id: str | None
+    rating: int
+    review_text: str | None
+    created_at: datetime
+    updated_at: datetime | None
+    issue_type: str | None
+
+
+@dataclass(frozen=True)
+class ReturnLine(Version):
+    """A row of the returns export: one SKU of one return or refund request."""
+
+    return_order_id: str
+    order_id: str
+    sku_id: str | None
+    seller_sku: str | None
+    requested_at: datetime
+    return_reason: str | None
+    return_status: str | None
+    return_sub_status: str | None
+    refunded_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Product(Version):
+    """A row of the products export: one SKU of the catalogue."""
+
+    product_id: str | None
+    sku_id: str | None
+    seller_sku: str | None
+    product_name: str | None
+
+
+@dataclass(frozen=True)
+class ShopCase:
+    """All that was ever exported for one shop, with the rendered bytes of each file if any."""
+
+    shop: Shop
+    files: tuple[File, ...] = ()
+    order_lines: tuple[OrderLine, ...] = ()
+    reviews: tuple[Review, ...] = ()
+    return_lines: tuple[ReturnLine, ...] = ()
+    products: tuple[Product, ...] = ()
+    contents: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One row of the reason list; both validity dates are included, as in all settings here."""
+
+    reason_code: str
+    category: str
+    fault: str
+    on_reviews: bool
+    on_returns: bool
+    valid_from: date = date.min
+    valid_to: date = date.max
+
+
+@dataclass(frozen=True)
+class ReasonText:
+    """A text of the Return Reason column and the reason it stands for."""
+
+    text: str
+    reason_code: str
+    valid_from: date = date.min
+    valid_to: date = date.max
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A text of Return Status or Return Sub Status and whether it voids the request."""
+
+    status: str
+    voids: bool
+    valid_from: date = date.min
+    valid_to: date = date.max
+
+
+@dataclass(frozen=True)
+class ClassificationRule:
+    """A review text that contains `words`, whatever the case, has this reason."""
+
+    words: str
+    reason_code: str
+    valid_from: date = date.min
+    valid_to: date = date.max
+
+
+def _default_reasons() -> tuple[Reason, ...]:
+    """Give the reason list of the metric definitions, section Reasons."""
+    review, returned, both = (True, False), (False, True), (True, True)
+    rows = [
+        ("defective_or_low_quality", "product", "seller", review),
+        ("defective", "product", "seller", returned),
+        ("poor_quality", "product", "seller", returned),
+        ("expired", "product", "seller", returned),
+        ("not_as_described", "product", "seller", both),
+        ("misleading_listing", "product", "seller", review),
+        ("suspected_counterfeit", "product", "seller", both),
+        ("damaged", "product", "seller", returned),
+        ("wrong_item", "service", "seller", both),
+        ("missing_item", "service", "seller", both),
+        ("empty_parcel", "service", "seller", returned),
+        ("slow_chat_reply", "service", "seller", review),
+        ("rude_service", "service", "seller", review),
+        ("late_delivery", "logistics", "logistics", both),
+        ("courier_issue", "logistics", "logistics", review),
+        ("not_received", "logistics", "logistics", returned),
+        ("no_longer_needed", "buyer", "buyer", returned),
+        ("change_of_mind", "buyer", "buyer", returned),
+        ("size_unsuitable", "buyer", "buyer", returned),
+        ("free_sample_refund", "platform", "platform", returned),
+        ("cancel_before_shipment", "buyer", "buyer", returned),
+        ("no_comment", "other", "unknown", review),
+        ("unclassified", "other", "unknown", review),
+        ("unmapped", "other", "unknown", returned),
+    ]
+    return tuple(Reason(code, category, fault, *marks) for code, category, fault, marks in rows)
+
+
+_TEXTS_OF_REASON = {
+    "not_as_described": [
+        "Product doesn't match description",
+        "สินค้าไม่ตรงกับคำอธิบาย",
+        "Produk tidak sesuai deskripsi",
+    ],
+    "wrong_item": [
+        "Wrong product sent",
+        "Wrong product was sent",
+        "Wrong item was sent",
+        "สินค้าไม่ถูกต้อง/ส่งสินค้าผิด",
+    ],
+    "poor_quality": ["Poor quality"],
+    "damaged": [
+        "Package or product is damaged",
+        "Damaged item or packaging",
+        "พัสดุหรือสินค้าเสียหาย",
+        "บรรจุภัณฑ์เสียหาย",
+        "Kemasan atau produk rusak",
+    ],
+    "defective": [
+        "Product is defective or doesn't work",
+        "Defective item",
+        "สินค้ามีตำหนิหรือใช้งานไม่ได้",
+    ],
+    "missing_item": [
+        "Received parcel, but some items were missing",
+        "Received parcel but items missing",
+        "Missing product or accessories",
+        "Missing accessories",
+        "Missing items",
+        "Missing parts",
+        "Missing or broken parts",
+        "Package received but missing item",
+        "ได้รับพัสดุแต่มีสินค้าขาดหาย",
+        "Paket sudah diterima, tetapi isinya tidak lengkap",
+    ],
+    "suspected_counterfeit": ["Suspected counterfeit", "สงสัยว่าเป็นของปลอม"],
+    "empty_parcel": ["Empty parcel"],
+    "expired": ["Product is expired/spoiled", "สินค้าหมดอายุ"],
+    "not_received": [
+        "Did not receive parcel",
+        "Package wasn't received",
+        "Missing package",
+        "ไม่ได้รับพัสดุ",
+    ],
+    "late_delivery": ["Missed estimated delivery date", "Package didn't arrive on time"],
+    "no_longer_needed": [
+        "No longer needed",
+        "No longer needed (Item must be in sealed/original condition)",
+        "ไม่ต้องการอีกต่อไป",
+    ],
+    "change_of_mind": ["Change of mind", "Does not suit me", "Multiple sizes ordered"],
+    "size_unsuitable": [
+        "Item too big or too small",
+        "Item is too big/long",
+        "Item is too small/short",
+        "Ordered incorrect size",
+    ],
+    "free_sample_refund": ["Congrats on meeting your refundable sample criteria!"],
+    "cancel_before_shipment": [
+        "สินค้ามาถึงไม่ตรงเวลา",
+        "ต้องการเปลี่ยนวิธีการชำระเงิน",
+        "จำเป็นต้องเปลี่ยนที่อยู่จัดส่ง",
+        "มีราคาที่ดีกว่า",
+    ],
+}
+
+
+def _default_reason_texts() -> tuple[ReasonText, ...]:
+    """Give the Return Reason texts that are known, in every language."""
+    return tuple(
+        ReasonText(text, code) for code, texts in _TEXTS_OF_REASON.items() for text in texts
+    )
+
+
+def _default_outcomes() -> tuple[Outcome, ...]:
+    """Give the status texts that are known; a text that is not listed counts."""
+    voiding = ["Canceled", "Cancelled", "Request Canceled", "Refund rejected", "Rejected"]
+    counting = ["To process", "In process", "Completed"]
+    return tuple(
+        [Outcome(status, voids=True) for status in voiding]
+        + [Outcome(status, voids=False) for status in counting]
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the metric definitions call settings, with the defaults of the definitions."""
+
+    window_days: int = 30
+    rating_basis: str = "latest"
+    no_comment_in_nrr_seller: bool = True
+    reasons: tuple[Reason, ...] = field(default_factory=_default_reasons)
+    reason_texts: tuple[ReasonText, ...] = field(default_factory=_default_reason_texts)
+    outcomes: tuple[Outcome, ...] = field(default_factory=_default_outcomes)
+    classification: tuple[ClassificationRule, ...] = ()
