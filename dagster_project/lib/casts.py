@@ -81,6 +81,8 @@ def cast_sql(column: Column, formats: DateFormats, shop: Shop) -> str:
     if column.kind == "integer":
         number = f"try_cast({text} as decimal(18, 3))"
         return f"case when {number} = trunc({number}) then try_cast({number} as integer) end"
+    if column.type == "DOUBLE":
+        return f"try_cast({text} as double)"
     if column.kind == "number":
         return _money_sql(text)
     if column.kind == "boolean":

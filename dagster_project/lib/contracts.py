@@ -22,7 +22,7 @@ from open_data_contract_standard.model import (
     SchemaProperty,
 )
 
-from dagster_project.lib.paths import CONTRACTS_DIR
+from dagster_project.lib.paths import CONTRACTS_DIR, SETTINGS_CONTRACTS_DIR
 
 Kind = Literal["string", "integer", "number", "timestamp", "date", "boolean"]
 Severity = Literal["critical", "warning"]
@@ -55,12 +55,12 @@ _OPTIONS: dict[str, set[str]] = {
     "boolean": set(),
 }
 _PHYSICAL = {
-    "string": "VARCHAR",
-    "integer": "INTEGER",
-    "number": "DECIMAL(18,2)",
-    "timestamp": "TIMESTAMP",
-    "date": "DATE",
-    "boolean": "BOOLEAN",
+    "string": {"VARCHAR"},
+    "integer": {"INTEGER"},
+    "number": {"DECIMAL(18,2)", "DOUBLE"},
+    "timestamp": {"TIMESTAMP"},
+    "date": {"DATE"},
+    "boolean": {"BOOLEAN"},
 }
 
 
@@ -136,6 +136,11 @@ class GateSuite:
 
     table: str
     rules: tuple[Rule, ...]
+
+
+def load_settings() -> dict[str, Dataset]:
+    """The settings that a data directory may add to, by name."""
+    return load_datasets(SETTINGS_CONTRACTS_DIR)
 
 
 @functools.cache
@@ -234,8 +239,8 @@ def _column(prop: SchemaProperty, file: str) -> Column:
     kind = prop.logicalType
     if kind not in _OPTIONS:
         raise ContractError(f"{where}: logicalType {kind} is none of {', '.join(_OPTIONS)}")
-    if prop.physicalType != _PHYSICAL[kind]:
-        raise ContractError(f"{where}: a {kind} is stored as {_PHYSICAL[kind]}")
+    if prop.physicalType not in _PHYSICAL[kind]:
+        raise ContractError(f"{where}: a {kind} is stored as {' or '.join(_PHYSICAL[kind])}")
     if prop.classification not in ("internal", "masked"):
         raise ContractError(f"{where}: classification is internal, masked or personal")
     options = prop.logicalTypeOptions or {}
@@ -251,7 +256,7 @@ def _column(prop: SchemaProperty, file: str) -> Column:
         name=str(prop.name),
         headers=_headers(prop),
         kind=kind,  # type: ignore[arg-type]
-        type=_PHYSICAL[kind],
+        type=str(prop.physicalType),
         description=_need(prop.description, f"{where}: description"),
         classification=prop.classification,  # type: ignore[arg-type]
         required=bool(prop.required),

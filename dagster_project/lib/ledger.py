@@ -37,6 +37,9 @@ create table if not exists publications (
     publication_id varchar, run_id varchar, published_at timestamptz, as_of date,
     inputs varchar, code_version varchar
 );
+create table if not exists published_files (
+    publication_id varchar, shop_id varchar, dataset varchar, file_id varchar
+);
 create table if not exists restatements (
     publication_id varchar, shop_id varchar, metric_date date, metric varchar,
     old_numerator bigint, old_denominator bigint, new_numerator bigint, new_denominator bigint
@@ -176,6 +179,12 @@ class Ledger:
         rows = [[publication.publication_id, *row] for row in restatements]
         if rows:
             self.con.executemany("insert into restatements values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self.con.execute(
+            "insert into published_files select ?, shop_id, dataset, file_id from current_files "
+            "where status <> 'retracted' and (shop_id, dataset, file_id) not in "
+            "(select (shop_id, dataset, file_id) from published_files)",
+            [publication.publication_id],
+        )
         self.con.execute("commit")
 
     def last_publication(self) -> Publication | None:
@@ -185,6 +194,11 @@ class Ledger:
             f"select {names} from publications order by published_at desc limit 1"
         ).fetchone()
         return Publication(*row) if row else None
+
+    def published_file_ids(self) -> set[tuple[str, str, str]]:
+        """(shop_id, dataset, file_id) of every file that a publication has used."""
+        rows = self.con.execute("select shop_id, dataset, file_id from published_files").fetchall()
+        return {(shop_id, dataset, file_id) for shop_id, dataset, file_id in rows}
 
     def retract(self, file_id_prefix: str, retracted_at: datetime) -> list[FileEntry]:
         """Take the loaded files whose id begins with the prefix out of every figure."""

@@ -9,6 +9,7 @@ from pathlib import Path
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS_DIR = PROJECT_ROOT / "data_contracts"
 GATES_DIR = CONTRACTS_DIR / "gates"
+SETTINGS_CONTRACTS_DIR = CONTRACTS_DIR / "settings"
 DBT_DIR = PROJECT_ROOT / "dbt_project"
 
 

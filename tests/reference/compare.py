@@ -100,9 +100,7 @@ class Difference:
         where = " ".join(
             f"{name}={value}" for name, value in zip(GRAINS[self.table], self.key, strict=True)
         )
-        return (
-            f"{self.table} {where} {self.column}: expected {self.expected!r}, got {self.got!r}"
-        )
+        return f"{self.table} {where} {self.column}: expected {self.expected!r}, got {self.got!r}"
 
 
 def read_published(path: Path) -> dict[str, list[tuple[Key, Row]]]:
@@ -113,19 +111,21 @@ def read_published(path: Path) -> dict[str, list[tuple[Key, Row]]]:
             columns = (*grain, *COLUMNS[table])
             if table == "product_metrics_daily":
                 columns = (*columns, "product_name")
-            names = ", ".join(f'"{column}"' for column in columns)
-            where = " where source in ('review', 'return')" if table == "feedback_events" else ""
-            rows = connection.execute(f"select {names} from main.{table}{where}").fetchall()
+            relation = connection.table(table)
+            if table == "feedback_events":
+                relation = relation.filter("source in ('review', 'return')")
+            rows = relation.select(*columns).fetchall()
             published[table] = [
-                (row[: len(grain)], dict(zip(columns[len(grain) :], row[len(grain) :], strict=True)))
+                (
+                    row[: len(grain)],
+                    dict(zip(columns[len(grain) :], row[len(grain) :], strict=True)),
+                )
                 for row in rows
             ]
     return published
 
 
-def differences(
-    expected: Tables, published: dict[str, list[tuple[Key, Row]]]
-) -> list[Difference]:
+def differences(expected: Tables, published: dict[str, list[tuple[Key, Row]]]) -> list[Difference]:
     """List every cell that differs, every row that is missing, surplus or there twice."""
     found = []
     for table, expected_rows in expected.items():
@@ -140,9 +140,7 @@ def differences(
                 continue
             for column in COLUMNS[table]:
                 if not is_same(row[column], seen[key][column]):
-                    found.append(
-                        Difference(table, key, column, row[column], seen[key][column])
-                    )
+                    found.append(Difference(table, key, column, row[column], seen[key][column]))
         for key, row in seen.items():
             if key not in expected_rows:
                 found.append(Difference(table, key, ROW, "no row", row))
@@ -206,7 +204,8 @@ def explain(found: list[Difference], cases: list[ShopCase], limit: int = 12) -> 
 
 def _one_of_each_column_first(found: list[Difference]) -> list[Difference]:
     seen = set()
-    first, rest = [], []
+    first: list[Difference] = []
+    rest: list[Difference] = []
     for difference in found:
         kind = (difference.table, difference.column)
         (rest if kind in seen else first).append(difference)

@@ -285,9 +285,9 @@ def review_reason(settings: Settings, review: Review, day: date) -> str:
     if is_blank(review.review_text):
         return "no_comment"
     for rule in settings.classification:
-        if rule.valid_from <= day <= rule.valid_to:
-            if match_text(rule.words) in match_text(str(review.review_text)):
-                return rule.reason_code
+        is_valid = rule.valid_from <= day <= rule.valid_to
+        if is_valid and match_text(rule.words) in match_text(str(review.review_text)):
+            return rule.reason_code
     return "unclassified"
 
 
@@ -296,9 +296,9 @@ def return_reason(settings: Settings, line: ReturnLine, day: date) -> str:
     if is_blank(line.return_reason):
         return "unmapped"
     for text in settings.reason_texts:
-        if text.valid_from <= day <= text.valid_to:
-            if match_text(text.text) == match_text(str(line.return_reason)):
-                return text.reason_code
+        is_valid = text.valid_from <= day <= text.valid_to
+        if is_valid and match_text(text.text) == match_text(str(line.return_reason)):
+            return text.reason_code
     return "unmapped"
 
 
@@ -308,9 +308,11 @@ def is_voided(settings: Settings, line: ReturnLine, day: date) -> bool:
         if is_blank(status):
             continue
         for outcome in settings.outcomes:
-            if outcome.valid_from <= day <= outcome.valid_to:
-                if outcome.voids and match_text(outcome.status) == match_text(str(status)):
+            is_valid = outcome.valid_from <= day <= outcome.valid_to
+            if is_valid and match_text(outcome.status) == match_text(str(status)):
+                if outcome.voids:
                     return True
+                break
     return False
 
 
@@ -556,9 +558,7 @@ def product_day(state: ShopState, product_key: str, day: date) -> Row:
     }
 
 
-def product_in_window(
-    state: ShopState, order: DeliveredOrder, product_key: str, day: date
-) -> bool:
+def product_in_window(state: ShopState, order: DeliveredOrder, product_key: str, day: date) -> bool:
     """Tell whether the order's lines of a product were first delivered in the window."""
     delivered_date = order.delivered_date_of_product.get(product_key)
     return delivered_date is not None and in_window(delivered_date, day, state.settings)
@@ -639,7 +639,7 @@ def reason_day(state: ShopState, day: date, metric: str) -> dict[str, Row]:
 def default_as_of(cases: Iterable[ShopCase], settings: Settings | None = None) -> date | None:
     """Give the latest shop day of an event of the latest versions, over all shops."""
     settings = settings or Settings()
-    days = []
+    days: list[date] = []
     for case in cases:
         versions: list[Version] = [
             *latest_order_lines(case),

@@ -164,9 +164,7 @@ def build_case(shop: Shop, drafts: Iterable[Draft]) -> ShopCase:
         contents.append(content)
         first_row = 3 if draft.style.description_row else 2
         for row_number, row in enumerate(draft.rows, start=first_row):
-            known = {
-                name: None if name in draft.missing else value for name, value in row.items()
-            }
+            known = {name: None if name in draft.missing else value for name, value in row.items()}
             versions[draft.dataset].append(
                 classes[draft.dataset](
                     file=file, row_number=row_number, missing=draft.missing, **known

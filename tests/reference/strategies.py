@@ -157,7 +157,7 @@ def _moments(rng: random.Random, dataset: str, count: int) -> list[Moment]:
     """Give the export moments of a dataset, oldest first, now and then two at the same time."""
     moments = []
     for number in range(count):
-        earliest = 80 if number == 0 and _chance(rng, 70) else 8
+        earliest = (80 if _chance(rng, 70) else 30) if number == 0 else 8
         day = START + timedelta(days=rng.randint(earliest, (LAST_DAY - START).days))
         moments.append(_moment(rng, dataset, day))
     if _chance(rng, 20):
@@ -322,8 +322,11 @@ def _after(rng: random.Random, moment: datetime, days: int) -> datetime:
 def _add_orders(shop: _Shop, lines: list[Line]) -> None:
     rng = shop.rng
     previous: Moment | None = None
-    for moment in _moments(rng, "orders", rng.randint(1, 4)):
-        lookback = timedelta(days=_pick(rng, [200, 60, 35]))
+    moments = _moments(rng, "orders", rng.randint(1, 4))
+    for moment in moments:
+        # The last file reaches far back: a shop that knows few of its orders closes a gate.
+        reach = [200, 90] if moment == moments[-1] else [200, 60, 35]
+        lookback = timedelta(days=_pick(rng, reach))
         rows = []
         for line in lines:
             if not moment.exported_at - lookback <= line.created_at <= moment.exported_at:
@@ -412,7 +415,7 @@ def _review_states(shop: _Shop, lines: list[Line]) -> list[list[Row]]:
                 edited_at = states[-1]["updated_at"] or created_at
                 edited_at = _after(rng, edited_at, 20) + timedelta(minutes=1)
                 edit: Row = {**states[-1], **_judgement(rng), "updated_at": edited_at}
-                if _chance(rng, 15):
+                if _chance(rng, 25):
                     edit |= _review_target(shop, order)
                 if _chance(rng, 5):
                     edit["created_at"] = created_at - timedelta(days=1)
@@ -523,6 +526,7 @@ def _request(
         ("Canceled", "Request Canceled"),
         ("Cancelled", None),
         ("In process", "Request Canceled"),
+        ("To process", "Request Canceled"),
         (None, "Request Canceled"),
         (None, None),
         ("In process", None),
@@ -554,9 +558,9 @@ def _request(
 def _add_returns(shop: _Shop, lines: list[Line]) -> None:
     rng = shop.rng
     requests = _requests(shop, lines)
-    for moment in _moments(rng, "returns", rng.randint(1, 4)):
-        missing = MISSING_IN_OLDER_RETURNS if _chance(rng, 35) else frozenset[str]()
-        lookback = timedelta(days=_pick(rng, [200, 60, 35]))
+    for moment in _moments(rng, "returns", rng.randint(1, 5)):
+        missing = MISSING_IN_OLDER_RETURNS if _chance(rng, 45) else frozenset[str]()
+        lookback = timedelta(days=_pick(rng, [200, 90, 45]))
         rows = []
         for request in requests:
             requested_at = request.fields["requested_at"]
@@ -617,6 +621,12 @@ def shop_cases(
     ]
 
 
-def metric_days() -> st.SearchStrategy[date]:
-    """Draw an as_of: mostly within the exports' time, at times before or after it."""
-    return st.dates(START + timedelta(days=20), LAST_DAY + timedelta(days=10))
+def metric_days(shift: int = 0) -> st.SearchStrategy[date]:
+    """Draw an as_of from before the first delivery to after the last export.
+
+    Hypothesis's simplest one is a day with much behind it; `shift` moves that day.
+    """
+    days = (LAST_DAY - START).days
+    return st.integers(0, days - 1).map(
+        lambda step: START + timedelta(days=12 + (step + 75 + 13 * shift) % days)
+    )

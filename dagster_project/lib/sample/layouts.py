@@ -6,6 +6,7 @@ names are English everywhere, status texts are the country's own.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 _HEAD: Final = (
@@ -259,12 +260,14 @@ def _dotted(amount: int) -> str:
 class Layout:
     """How one country's exports are written.
 
-    `described_every` says which orders exports carry the row of column descriptions: 1 all,
-    2 every other, 0 none. `statuses` maps (status, sub-status) to the country's words.
+    `reach` is how far back an export goes: by creation for orders and requests, by last change for
+    reviews. `described_every` says which orders exports carry the row of column descriptions:
+    1 all, 2 every other, 0 none. `statuses` maps (status, sub-status) to the country's words.
     """
 
     order_columns: tuple[str, ...]
     order_format: str
+    reach: timedelta
     order_time: str
     money: Callable[[int], str]
     statuses: Mapping[tuple[str, str], tuple[str, str]]
@@ -325,6 +328,7 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
     "ID": Layout(
         order_columns=ORDER_COLUMNS["ID"],
         order_format="csv",
+        reach=timedelta(days=45),
         order_time=DAY_FIRST,
         money=lambda amount: f"Rp{_dotted(amount)}",
         statuses=_statuses(
@@ -345,6 +349,7 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
     "VN": Layout(
         order_columns=ORDER_COLUMNS["VN"],
         order_format="xlsx",
+        reach=timedelta(days=35),  # workbooks are slow to write
         order_time=DAY_FIRST,
         money=lambda amount: f"{_dotted(amount)}₫",
         statuses=_statuses(
@@ -365,6 +370,7 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
     "TH": Layout(
         order_columns=ORDER_COLUMNS["TH"],
         order_format="csv",
+        reach=timedelta(days=45),
         order_time=DAY_FIRST,
         money=lambda amount: f"฿{amount / 100:,.2f}",
         statuses=_statuses(
@@ -385,6 +391,7 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
     "US": Layout(
         order_columns=ORDER_COLUMNS["US"],
         order_format="csv",
+        reach=timedelta(days=45),
         order_time=MONTH_FIRST,
         money=lambda amount: f"${amount / 100:,.2f}",
         statuses={state: state for state in _STATES},

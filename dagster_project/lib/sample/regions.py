@@ -19,7 +19,7 @@ class Rates:
 
     negative: float
     seller_fault: float
-    requests: float = 0.0645
+    requests: float = 0.073
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ REGIONS: Final = (
         timezone="Asia/Jakarta",
         currency="IDR",
         language="id",
-        rates=Rates(negative=0.0075, seller_fault=0.0125),
+        rates=Rates(negative=0.0060, seller_fault=0.0135),
         wares=(
             Ware("Kemeja Batik Pria Parang", "Menswear", 189_000, ("M", "L", "XL")),
             Ware('Daster "Mega Mendung", lengan panjang', "Womenswear", 95_000, ("Merah", "Biru")),
@@ -114,10 +114,12 @@ REGIONS: Final = (
         timezone="Asia/Ho_Chi_Minh",
         currency="VND",
         language="vi",
-        rates=Rates(negative=0.0050, seller_fault=0.0090),
+        rates=Rates(negative=0.0052, seller_fault=0.0090),
         wares=(
             Ware("Kem chống nắng SPF50+ 60ml", "Skincare", 189_000, ("60ml",)),
-            Ware("Son kem lì Hương Mai", "Makeup", 129_000, ("01 Đỏ gạch", "02 Hồng đất", "03 Cam")),
+            Ware(
+                "Son kem lì Hương Mai", "Makeup", 129_000, ("01 Đỏ gạch", "02 Hồng đất", "03 Cam")
+            ),
             Ware("Sữa rửa mặt trà xanh", "Skincare", 99_000, ("100ml", "200ml")),
             Ware("Serum vitamin C 15%", "Skincare", 249_000, ("30ml",)),
             Ware("Xịt khoáng hoa hồng", "Skincare", 82_912, ("100ml", "150ml")),
@@ -155,7 +157,7 @@ REGIONS: Final = (
         timezone="Asia/Bangkok",
         currency="THB",
         language="th",
-        rates=Rates(negative=0.0140, seller_fault=0.0260, requests=0.075),
+        rates=Rates(negative=0.0155, seller_fault=0.0275, requests=0.075),
         wares=(
             Ware("มะม่วงอบแห้ง 500 กรัม", "Snacks", 24_900, ("500 กรัม", "1 กก.")),
             Ware("ทุเรียนทอดกรอบ", "Snacks", 18_900, ("รสดั้งเดิม", "รสเกลือ")),

@@ -34,7 +34,10 @@ REVIEW_TEXTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         ),
         "misleading_listing": ("Di video kelihatan tebal, aslinya menerawang.",),
         "suspected_counterfeit": ("Sepertinya bukan batik tulis asli, ini printing.",),
-        "wrong_item": ("Pesan ukuran L, yang datang ukuran S.", "Salah kirim motif, saya pesan parang."),
+        "wrong_item": (
+            "Pesan ukuran L, yang datang ukuran S.",
+            "Salah kirim motif, saya pesan parang.",
+        ),
         "missing_item": ("Pesan dua, yang datang cuma satu.", "Bonus tas kainnya tidak ada."),
         "slow_chat_reply": ("Chat saya baru dibalas setelah tiga hari.",),
         "rude_service": ("Adminnya jutek, ditanya malah marah-marah.",),
@@ -103,14 +106,20 @@ REVIEW_TEXTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
             "One string of lights stopped working after a day.",
             "Flimsy plastic, the hinge broke right away.",
         ),
-        "not_as_described": ("Much smaller than the listing says.", "The color is nothing like the photo."),
+        "not_as_described": (
+            "Much smaller than the listing says.",
+            "The color is nothing like the photo.",
+        ),
         "misleading_listing": ("Video shows solar charging, this one only has a plug.",),
         "suspected_counterfeit": ("Pretty sure this is a knockoff, the logo is misspelled.",),
         "wrong_item": ("Ordered gray, got beige.", "They sent me the wrong size."),
         "missing_item": ("Only three of the four hooks were in the box.", "No remote included."),
         "slow_chat_reply": ("Took the shop four days to answer my message.",),
         "rude_service": ("Customer service was rude to me.",),
-        "late_delivery": ("Arrived nearly two weeks late.", "Missed the party, shipping took forever."),
+        "late_delivery": (
+            "Arrived nearly two weeks late.",
+            "Missed the party, shipping took forever.",
+        ),
         "courier_issue": ("The driver left it in the rain.",),
     },
 }
@@ -177,8 +186,7 @@ RETURN_REASONS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     },
     "vi": {},
 }
-"""language -> reason code -> labels; a language without a label shows the English one. `unmapped`
-labels are on no list of known reasons."""
+"""language -> reason code -> labels. The `unmapped` labels are on no list of known reasons."""
 
 BUYER_MESSAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "id": ("Tolong kirim sebelum Jumat", "Untuk kado, jangan lupa bungkus"),
@@ -203,6 +211,8 @@ CANCEL_REASONS: Final = (
 FAILED_DELIVERY: Final = "Package delivery failed"
 
 
-def return_reason_labels(language: str, code: str) -> tuple[str, ...]:
-    """Labels of a return reason in `language`, in English where the platform has none."""
-    return RETURN_REASONS[language].get(code) or RETURN_REASONS["en"][code]
+def return_reason_labels(language: str, code: str, *, is_local: bool) -> tuple[str, ...]:
+    """Labels of a return reason in `language` or in English, whichever of the two has some."""
+    local, english = RETURN_REASONS[language].get(code), RETURN_REASONS["en"].get(code)
+    preferred, other = (local, english) if is_local else (english, local)
+    return preferred or other or ()

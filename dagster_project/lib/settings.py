@@ -1,0 +1,66 @@
+"""Own settings: `data/settings/<seed>.csv` adds rows to the bundled settings or replaces them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from dagster_project.lib.casts import cast_sql, find_date_formats
+from dagster_project.lib.contracts import Dataset, load_settings
+from dagster_project.lib.errors import ConfigurationError, FileRefusedError
+from dagster_project.lib.paths import DataDir
+from dagster_project.lib.readers import read_text
+from dagster_project.lib.shops import Shop
+from dagster_project.lib.sql import identifier
+
+_ANY_SHOP = Shop("", "", "", "UTC", "")
+
+
+def load_own_settings(con: duckdb.DuckDBPyConnection, data: DataDir) -> None:
+    """Fill `own_settings.<seed>` of the warehouse from the data directory.
+
+    Raises ConfigurationError naming file, row and column, also for a file that is no setting.
+    """
+    settings = load_settings()
+    con.execute("create schema if not exists own_settings")
+    if data.settings.is_dir():
+        for path in sorted(data.settings.iterdir()):
+            if path.suffix != ".csv" or path.stem not in settings:
+                raise ConfigurationError(
+                    f"{path} is no setting; these are "
+                    f"{', '.join(f'{name}.csv' for name in settings)}."
+                )
+    for setting in settings.values():
+        columns = ", ".join(f"{identifier(c.name)} {c.type}" for c in setting.columns)
+        table = f"own_settings.{identifier(setting.name)}"
+        con.execute(f"create or replace table {table} ({columns})")
+        path = data.settings / f"{setting.name}.csv"
+        if path.is_file():
+            _load(con, path, setting, table)
+
+
+def _load(
+    con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset, table: str
+) -> None:
+    try:
+        read_text(con, path, setting, "setting_rows")
+    except FileRefusedError as refusal:
+        raise ConfigurationError(f"{path} {refusal}.") from refusal
+    formats = find_date_formats(con, "setting_rows", setting, _ANY_SHOP)
+    for column in setting.columns:
+        typed = cast_sql(column, formats, _ANY_SHOP)
+        text = identifier(column.name)
+        row = con.execute(
+            f"select _row_number from setting_rows where ({text} is null and ?) "
+            f"or ({text} is not null and {typed} is null) order by 1 limit 1",
+            [column.required],
+        ).fetchone()
+        if row:
+            raise ConfigurationError(
+                f"{path}, row {row[0]}: {column.name} is missing or no {column.kind}. "
+                f"{column.description}"
+            )
+    values = ", ".join(cast_sql(c, formats, _ANY_SHOP) for c in setting.columns)
+    con.execute(f"insert into {table} select {values} from setting_rows")
+    con.execute("drop table setting_rows")

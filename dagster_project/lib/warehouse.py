@@ -1,0 +1,166 @@
+"""The warehouse: the pipeline's private database, made ready for a run from ledger and raw store."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from dagster_project.lib.contracts import Dataset, load_datasets
+from dagster_project.lib.ingest import LINEAGE, batch_path
+from dagster_project.lib.ledger import FileEntry, Ledger
+from dagster_project.lib.paths import DBT_DIR, PROJECT_ROOT, DataDir
+from dagster_project.lib.settings import load_own_settings
+from dagster_project.lib.shops import Shop, read_shops
+from dagster_project.lib.sql import identifier, literal
+
+RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
+    "shops": (
+        "The shops of shops.csv. One row per shop.",
+        {
+            "shop_id": ("VARCHAR", "The shop, as its landing folder is called."),
+            "shop_name": ("VARCHAR", "Its name for people."),
+            "region": ("VARCHAR", "Two-letter country code; decides the targets."),
+            "timezone": ("VARCHAR", "The zone in which the shop's days are cut."),
+            "currency": ("VARCHAR", "Three-letter code of the shop's money."),
+        },
+    ),
+    "files": (
+        "The ledger's files as they count now. One row per shop, dataset and file.",
+        {
+            "file_id": ("VARCHAR", "sha-256 of the file's bytes, in hex."),
+            "shop_id": ("VARCHAR", "The shop, from the folder the file lay in."),
+            "dataset": ("VARCHAR", "What the file holds, from the folder it lay in."),
+            "file_name": ("VARCHAR", "The file's name, made printable."),
+            "exported_at": ("TIMESTAMP", "When the file was exported, in shop time."),
+            "rows_read": ("BIGINT", "Data rows in the file."),
+            "rows_loaded": ("BIGINT", "Rows that the contract accepts."),
+            "rows_rejected": ("BIGINT", "Rows set aside by name."),
+            "status": ("VARCHAR", "loaded, refused or retracted."),
+            "message": ("VARCHAR", "Why it was refused; blank when loaded."),
+        },
+    ),
+    "run": (
+        "What the run was asked for. One row.",
+        {"as_of": ("DATE", "The last metric day asked for; null = the latest day with an event.")},
+    ),
+}
+
+
+@contextmanager
+def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the warehouse; one process at a time may hold it for writing."""
+    con = duckdb.connect(
+        str(path),
+        read_only=read_only,
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+    )
+    try:
+        con.execute("set timezone = 'UTC'")
+        yield con
+    finally:
+        con.close()
+
+
+def prepare_warehouse(data: DataDir, ledger: Ledger, as_of: date | None) -> None:
+    """Show the raw store and the run's parameters to dbt and the gates, as schema `raw`.
+
+    `raw.<dataset>` has all rows that count, `raw_new.<dataset>` those of files that no publication
+    has used yet; `own_settings` has the data directory's own settings. Raises ConfigurationError.
+    """
+    entries = ledger.current_files()
+    published = ledger.published_file_ids()
+    new = [e for e in entries if (e.shop_id, e.dataset, e.file_id) not in published]
+    with open_warehouse(data.warehouse) as con:
+        con.execute("create schema if not exists raw")
+        con.execute("create schema if not exists raw_new")
+        _load_run_tables(con, read_shops(data.shops_csv), entries, as_of)
+        _load_files(con, "raw_new", [e for e in new if e.status != "retracted"])
+        for dataset in load_datasets().values():
+            _show(con, "raw", dataset, entries, data.raw)
+            _show(con, "raw_new", dataset, new, data.raw)
+        load_own_settings(con, data)
+
+
+def inputs_fingerprint(data: DataDir, ledger: Ledger, as_of: date | None) -> str:
+    """A digest of all that the marts depend on: files, shops, settings, as-of date and code."""
+    digest = hashlib.sha256(f"{as_of}\n".encode())
+    for entry in ledger.current_files():
+        if entry.status == "loaded":
+            digest.update(f"{entry.shop_id}\n{entry.dataset}\n{entry.file_id}\n".encode())
+    own = sorted(data.settings.glob("*.csv")) if data.settings.is_dir() else []
+    for path in [data.shops_csv, *own]:
+        digest.update(path.name.encode() + b"\n" + path.read_bytes())
+    digest.update(code_version().encode())
+    return digest.hexdigest()[:32]
+
+
+def code_version() -> str:
+    """The package's version and a digest of the models, seeds, macros and contracts."""
+    digest = hashlib.sha256()
+    for folder in (DBT_DIR, PROJECT_ROOT / "data_contracts"):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".sql", ".csv", ".yml", ".yaml") and "target" not in path.parts:
+                digest.update(path.relative_to(folder).as_posix().encode() + b"\n")
+                digest.update(path.read_bytes())
+    return f"{importlib.metadata.version('feedback-warehouse')}+{digest.hexdigest()[:12]}"
+
+
+def _load_run_tables(
+    con: duckdb.DuckDBPyConnection,
+    shops: dict[str, Shop],
+    entries: list[FileEntry],
+    as_of: date | None,
+) -> None:
+    _fill(con, "raw", "shops", [vars(shop) for shop in shops.values()])
+    _load_files(con, "raw", entries)
+    _fill(con, "raw", "run", [{"as_of": as_of}])
+
+
+def _load_files(con: duckdb.DuckDBPyConnection, schema: str, entries: list[FileEntry]) -> None:
+    _fill(con, schema, "files", [vars(entry) for entry in entries])
+
+
+def _fill(
+    con: duckdb.DuckDBPyConnection, schema: str, table: str, rows: list[dict[str, object]]
+) -> None:
+    columns = RUN_TABLES[table][1]
+    con.register("_rows", pa.table({name: [row[name] for row in rows] for name in columns}))
+    typed = ", ".join(f"cast({name} as {kind}) as {name}" for name, (kind, _) in columns.items())
+    con.execute(f"create or replace table {schema}.{table} as select {typed} from _rows")
+    con.unregister("_rows")
+
+
+def _show(
+    con: duckdb.DuckDBPyConnection,
+    schema: str,
+    dataset: Dataset,
+    entries: list[FileEntry],
+    raw: Path,
+) -> None:
+    """A view of the batches that hold the entries' rows; an empty one when there are none."""
+    mine = [e for e in entries if e.dataset == dataset.name]
+    batches = sorted({e.batch_id for e in mine if e.status == "loaded"})
+    view = f"{schema}.{identifier(dataset.name)}"
+    if not batches:
+        columns = {c.name: c.type for c in dataset.columns} | LINEAGE
+        empty = ", ".join(f"cast(null as {k}) as {identifier(n)}" for n, k in columns.items())
+        con.execute(f"create or replace view {view} as select {empty} where false")
+        return
+    paths = ", ".join(literal(str(batch_path(raw, dataset.name, b))) for b in batches)
+    retracted = any(e.status == "retracted" for e in mine)
+    only_loaded = (
+        "where exists (select 1 from raw.files as f where f.status = 'loaded' "
+        f"and f.dataset = {literal(dataset.name)} "
+        "and f.shop_id = r.shop_id and f.file_id = r._file_id)"
+    )
+    con.execute(
+        f"create or replace view {view} as select * from read_parquet([{paths}]) as r "
+        f"{only_loaded if retracted else ''}"
+    )

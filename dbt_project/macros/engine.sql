@@ -1,0 +1,32 @@
+{#- The one place for what DuckDB and Spark say differently. -#}
+
+{% macro add_days(day, days) %}{{ return(adapter.dispatch("add_days")(day, days)) }}{% endmacro %}
+
+{% macro default__add_days(day, days) -%}
+    ({{ day }} + cast({{ days }} as integer))
+{%- endmacro %}
+
+{% macro spark__add_days(day, days) -%}
+    date_add({{ day }}, cast({{ days }} as int))
+{%- endmacro %}
+
+{% macro days_between(from_day, to_day) %}{{ return(adapter.dispatch("days_between")(from_day, to_day)) }}{% endmacro %}
+
+{% macro default__days_between(from_day, to_day) -%}
+    ({{ to_day }} - {{ from_day }})
+{%- endmacro %}
+
+{% macro spark__days_between(from_day, to_day) -%}
+    datediff({{ to_day }}, {{ from_day }})
+{%- endmacro %}
+
+{% macro fold_space(text) %}{{ return(adapter.dispatch("fold_space")(text)) }}{% endmacro %}
+
+{#- Trimmed, inner white space folded to one space. -#}
+{% macro default__fold_space(text) -%}
+    trim(regexp_replace({{ text }}, '[\s\x{00a0}\x{200b}\x{202f}\x{3000}]+', ' ', 'g'))
+{%- endmacro %}
+
+{% macro spark__fold_space(text) -%}
+    trim(regexp_replace({{ text }}, '[\\s\\u00a0\\u200b\\u202f\\u3000]+', ' '))
+{%- endmacro %}

@@ -1,0 +1,117 @@
+-- grain: event_id within shop_id, one row per review and return request line
+with reviews as (
+    select
+        shop_id,
+        'review:' || review_id as event_id,
+        'review' as source,
+        'nrr' as metric,
+        order_id,
+        sku_id,
+        product_id,
+        review_date as event_date,
+        rating,
+        reason_code,
+        category,
+        fault,
+        is_negative,
+        is_negative as counts_by_itself,
+        is_sellers_part,
+        case when not is_negative then 'rating_above_2' end as rule,
+        review_text as text,
+        cast(null as varchar) as unknown_value,
+        file_id,
+        row_number
+    from {{ ref("int_reviews__classified") }}
+),
+
+returns as (
+    select
+        shop_id,
+        'return:' || return_order_id || ':' || order_id || ':' || coalesce(sku_id, '') as event_id,
+        'return' as source,
+        'sfrr' as metric,
+        order_id,
+        sku_id,
+        cast(null as varchar) as product_id,
+        request_date as event_date,
+        cast(null as integer) as rating,
+        reason_code,
+        category,
+        fault,
+        not is_voided_by_status and not is_voided_by_sub_status as is_negative,
+        not is_voided_by_status and not is_voided_by_sub_status and fault = 'seller' as counts_by_itself,
+        false as is_sellers_part,
+        case
+            when is_voided_by_status then 'voided_by_return_status'
+            when is_voided_by_sub_status then 'voided_by_return_sub_status'
+            when reason_code = 'unmapped' then 'reason_unmapped'
+            when fault <> 'seller' then 'reason_not_seller_fault'
+        end as rule,
+        return_reason as text,
+        case
+            when reason_code = 'unmapped' then return_reason
+            when has_unknown_status then coalesce(return_status, '') || ' / ' || coalesce(return_sub_status, '')
+        end as unknown_value,
+        file_id,
+        row_number
+    from {{ ref("int_returns__classified") }}
+),
+
+events as (
+    select * from reviews
+    union all
+    select * from returns
+),
+
+attributed as (
+    select
+        e.*,
+        o.order_id as known_order_id,
+        o.delivered_date,
+        case
+            when e.sku_id is null and e.product_id is null then o.only_product_key
+            else coalesce(p.product_key, e.product_id)
+        end as product_key
+    from events as e
+    left join {{ ref("int_orders") }} as o
+        on e.shop_id = o.shop_id and e.order_id = o.order_id
+    left join {{ ref("int_skus__products") }} as p
+        on e.shop_id = p.shop_id and e.sku_id = p.sku_id
+),
+
+ruled as (
+    select
+        a.shop_id,
+        a.event_id,
+        a.source,
+        a.metric,
+        a.order_id,
+        a.sku_id,
+        a.product_key,
+        a.event_date,
+        a.delivered_date,
+        a.rating,
+        a.reason_code,
+        a.category,
+        a.fault,
+        a.is_negative,
+        a.counts_by_itself,
+        a.is_sellers_part,
+        coalesce(
+            a.rule,
+            case
+                when a.known_order_id is null then 'order_unknown'
+                when a.delivered_date is null then 'order_not_delivered'
+                when a.event_date >= {{ add_days("a.delivered_date", "p.window_days") }} then 'after_window'
+                else 'counted'
+            end
+        ) as rule,
+        a.text,
+        a.unknown_value,
+        a.file_id,
+        a.row_number
+    from attributed as a
+    cross join {{ ref("int_parameters") }} as p
+)
+
+select * from ruled

@@ -1,0 +1,23 @@
+-- grain: shop_id x order_id x product_key; delivered_date is null while nothing of it is delivered
+with lines as (
+    select
+        l.shop_id,
+        l.order_id,
+        p.product_key,
+        l.delivered_date
+    from {{ ref("stg_exports__order_lines") }} as l
+    inner join {{ ref("int_skus__products") }} as p
+        on l.shop_id = p.shop_id and l.sku_id = p.sku_id
+),
+
+order_products as (
+    select
+        shop_id,
+        order_id,
+        product_key,
+        min(delivered_date) as delivered_date
+    from lines
+    group by shop_id, order_id, product_key
+)
+
+select * from order_products

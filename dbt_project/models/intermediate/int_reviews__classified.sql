@@ -1,0 +1,55 @@
+-- grain: shop_id x review_id
+with rated as (
+    select
+        r.*,
+        case when s.value = 'initial' then r.initial_rating else r.latest_rating end as rating
+    from {{ ref("stg_exports__reviews") }} as r
+    left join {{ ref("stg_settings__metric_settings") }} as s
+        on s.setting = 'rating_basis' and {{ in_force("s", "r.review_date") }}
+),
+
+given as (
+    select
+        r.*,
+        case
+            when g.reason_code is not null then g.reason_code
+            when r.review_text is not null then 'unclassified'
+            else 'no_comment'
+        end as reason_code
+    from rated as r
+    left join {{ ref("stg_settings__reasons") }} as g
+        on
+            r.issue_type = g.reason_code
+            and g.is_review_reason
+            and {{ in_force("g", "r.review_date") }}
+),
+
+classified as (
+    select
+        r.shop_id,
+        r.review_id,
+        r.order_id,
+        r.product_id,
+        r.sku_id,
+        r.review_date,
+        r.rating,
+        r.review_text,
+        r.reason_code,
+        coalesce(c.category, 'other') as category,
+        coalesce(c.fault, 'unknown') as fault,
+        r.rating <= 2 as is_negative,
+        r.rating <= 2
+        and (
+            c.category in ('product', 'service')
+            or (c.category = 'other' and (r.reason_code <> 'no_comment' or s.value = 'true'))
+        ) as is_sellers_part,
+        r.file_id,
+        r.row_number
+    from given as r
+    left join {{ ref("stg_settings__reasons") }} as c
+        on r.reason_code = c.reason_code and {{ in_force("c", "r.review_date") }}
+    left join {{ ref("stg_settings__metric_settings") }} as s
+        on s.setting = 'no_comment_counts_in_nrr_seller' and {{ in_force("s", "r.review_date") }}
+)
+
+select * from classified

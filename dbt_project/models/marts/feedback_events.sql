@@ -1,0 +1,25 @@
+-- grain: shop_id x event_id, the events behind every figure
+with events as (
+    select
+        event_id,
+        shop_id,
+        source,
+        order_id,
+        sku_id,
+        product_key,
+        event_date,
+        rating,
+        reason_code,
+        category,
+        fault,
+        is_negative,
+        rule = 'counted' as is_counted,
+        rule,
+        text,
+        unknown_value,
+        file_id,
+        row_number
+    from {{ ref("int_feedback_events") }}
+)
+
+select * from events

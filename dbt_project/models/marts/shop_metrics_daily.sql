@@ -1,0 +1,84 @@
+-- grain: shop_id x metric_date, from the shop's first delivery to the as-of date
+{% set measures = {
+    "delivered_orders": "delivered_date",
+    "negative_review_orders": "first_negative_review_date",
+    "seller_negative_review_orders": "first_seller_negative_review_date",
+    "product_negative_review_orders": "first_product_negative_review_date",
+    "service_negative_review_orders": "first_service_negative_review_date",
+    "seller_fault_return_orders": "first_seller_fault_return_date",
+} %}
+
+with {{ rolling_changes(ref("int_orders__first_events"), ["shop_id"], measures) }},
+
+first_deliveries as (
+    select
+        shop_id,
+        min(delivered_date) as delivered_date
+    from {{ ref("int_orders__first_events") }}
+    group by shop_id
+),
+
+shop_days as (
+    select
+        f.shop_id,
+        c.calendar_date as metric_date
+    from first_deliveries as f
+    inner join {{ ref("int_calendar") }} as c
+        on f.delivered_date <= c.calendar_date
+    cross join {{ ref("int_parameters") }} as p
+    where c.calendar_date <= p.as_of_date
+),
+
+counts as (
+    select
+        d.shop_id,
+        d.metric_date,
+        {%- for measure in measures %}
+        cast(sum(coalesce(c.{{ measure }}, 0)) over (
+            partition by d.shop_id order by d.metric_date rows unbounded preceding
+        ) as bigint) as {{ measure }}{% if not loop.last %},{% endif %}
+        {%- endfor %}
+    from shop_days as d
+    left join changes as c
+        on d.shop_id = c.shop_id and d.metric_date = c.change_date
+),
+
+states as (
+    select
+        c.*,
+        case
+            when v.reviews_until is null then 'not_loaded'
+            when c.metric_date > least(v.orders_until, v.reviews_until) then 'stale'
+            else 'ok'
+        end as nrr_state,
+        case
+            when v.returns_until is null then 'not_loaded'
+            when c.metric_date > least(v.orders_until, v.returns_until) then 'stale'
+            else 'ok'
+        end as sfrr_state
+    from counts as c
+    left join {{ ref("int_shops__coverage") }} as v
+        on c.shop_id = v.shop_id
+),
+
+rates as (
+    select
+        shop_id,
+        metric_date,
+        delivered_orders,
+        negative_review_orders,
+        seller_negative_review_orders,
+        product_negative_review_orders,
+        service_negative_review_orders,
+        seller_fault_return_orders,
+        {{ rate("negative_review_orders", "delivered_orders", "nrr_state") }} as nrr,
+        {{ rate("seller_negative_review_orders", "delivered_orders", "nrr_state") }} as nrr_seller,
+        {{ rate("product_negative_review_orders", "delivered_orders", "nrr_state") }} as nrr_product,
+        {{ rate("service_negative_review_orders", "delivered_orders", "nrr_state") }} as nrr_service,
+        {{ rate("seller_fault_return_orders", "delivered_orders", "sfrr_state") }} as sfrr,
+        nrr_state,
+        sfrr_state
+    from states
+)
+
+select * from rates
