@@ -19,8 +19,9 @@ from dagster_project.lib.sample import DayTruth, SampleTruth, write_sample
 from dagster_project.lib.sample.generate import EXPORT_EVERY
 from dagster_project.lib.sample.layouts import LAYOUTS, OLD_RETURN_COLUMNS, RETURN_COLUMNS
 from dagster_project.lib.sample.regions import REGIONS
+from dagster_project.lib.sample.returns import SETTLES_WITHIN
 from dagster_project.lib.sample.truth import TruthBook
-from dagster_project.lib.sample.world import ARRIVES_WITHIN, REQUEST_SETTLES_WITHIN, World
+from dagster_project.lib.sample.world import ARRIVES_WITHIN, World
 
 LAST_DAY = date(2026, 10, 31)
 SIZE = {"shops": 5, "days": 70, "orders_per_day": 7}
@@ -332,7 +333,7 @@ def test_no_event_is_dated_later_than_its_export(sample: Sample) -> None:
 
 def test_every_record_stays_in_the_exports_until_it_has_settled() -> None:
     for layout in LAYOUTS.values():
-        assert layout.reach > EXPORT_EVERY + max(ARRIVES_WITHIN, REQUEST_SETTLES_WITHIN)
+        assert layout.reach > EXPORT_EVERY + max(ARRIVES_WITHIN, SETTLES_WITHIN)
 
 
 def test_a_delivery_is_blank_until_it_has_happened(sample: Sample) -> None:
@@ -381,6 +382,30 @@ def test_late_split_lost_and_unlike_things_all_happen(sample: Sample) -> None:
     assert ratings.count("5") > 0.7 * len(ratings)
     reasons = {row["Return Reason"] for e in sample.of("returns", "th-") for row in e.rows}
     assert any(re.search("[\u0e00-\u0e7f]", reason) for reason in reasons)
+
+
+def test_american_reviews_carry_an_offset_and_follow_the_delivery_once_converted(
+    sample: Sample,
+) -> None:
+    delivered: dict[str, datetime] = {}
+    for (_, order_id, _), (export, row) in latest_orders(sample).items():
+        moment = export.moment("Delivered Time", row["Delivered Time"])
+        if moment:
+            delivered[order_id] = min(moment, delivered.get(order_id, moment))
+    lags: dict[bool, list[timedelta]] = {True: [], False: []}
+    has_other_day_in_utc = False
+    for export, row in latest_reviews(sample).values():
+        is_american = export.shop_id.startswith("us-")
+        assert row["created_at"].endswith("+00:00") == is_american
+        written = export.moment("created_at", row["created_at"])
+        assert written
+        if is_american:
+            has_other_day_in_utc |= row["created_at"][:10] != str(written.date())
+        if row["rating"] == "5":
+            lags[is_american].append(written - delivered[row["order_id"]])
+    assert has_other_day_in_utc
+    assert timedelta(hours=2) < min(lags[True]) < timedelta(hours=7)
+    assert timedelta(days=30) < max(lags[True] + lags[False]) <= timedelta(days=80)
 
 
 def test_each_shop_has_days_without_any_order(sample: Sample) -> None:

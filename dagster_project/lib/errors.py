@@ -13,3 +13,11 @@ class ConfigurationError(FeedbackError):
 
 class FileRefusedError(FeedbackError):
     """A landing file cannot be used as a whole; the others go on."""
+
+
+class GateClosedError(FeedbackError):
+    """A quality gate is closed; what was published before stays in place."""
+
+
+class BusyError(FeedbackError):
+    """Another run holds the data directory."""

@@ -78,13 +78,7 @@ def ingest(
     _clear_litter(data, {entry.batch_id for entry in known.values()})
     started = datetime.now(UTC)
     batch_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    new: list[LandingFile] = []
-    for file in find_files(data.landing, shops):
-        entry = known.get((file.shop_id, file.dataset, file.file_id))
-        reader = _reader_version(datasets.get(file.dataset), shops[file.shop_id])
-        if entry is None or (entry.status == "refused" and entry.reader != reader):
-            new.append(file)
-    new = list({(f.shop_id, f.dataset, f.file_id): f for f in reversed(new)}.values())[::-1]
+    new = _what_is_new(find_files(data.landing, shops), known, shops)
     if not new:
         return Batch(batch_id, ())
 
@@ -99,6 +93,35 @@ def ingest(
         loader.con.close()
     ledger.commit_batch(loader.entries, loader.rejects)
     return Batch(batch_id, tuple(loader.entries))
+
+
+def _what_is_new(
+    files: Iterable[LandingFile],
+    known: dict[tuple[str, str, str], FileEntry],
+    shops: dict[str, Shop],
+) -> list[LandingFile]:
+    """Files not seen before; also those refused by an older reader, and known bytes exported later.
+
+    An export without news has the bytes of the one before; its later name still says until when
+    the shop is covered. Of several names for the same bytes the latest export is taken.
+    """
+    datasets = load_datasets()
+    new: dict[tuple[str, str, str], LandingFile] = {}
+    for file in files:
+        identity = (file.shop_id, file.dataset, file.file_id)
+        stamp = exported_at(file.path.name) or datetime.min
+        entry = known.get(identity)
+        if entry is not None and entry.status != "refused":
+            if entry.status == "retracted" or stamp <= (entry.exported_at or datetime.min):
+                continue
+        elif entry is not None:
+            reader = _reader_version(datasets.get(file.dataset), shops[file.shop_id])
+            if entry.reader == reader:
+                continue
+        other = new.get(identity)
+        if other is None or stamp > (exported_at(other.path.name) or datetime.min):
+            new[identity] = file
+    return list(new.values())
 
 
 def batch_path(raw: Path, dataset: str, batch_id: str) -> Path:

@@ -15,6 +15,8 @@ from typing import Any
 
 import duckdb
 
+from dagster_project.lib.database import connect
+
 _TABLES = """
 create table if not exists files (
     file_id varchar, shop_id varchar, dataset varchar, file_name varchar, exported_at timestamp,
@@ -138,7 +140,7 @@ class Ledger:
     def open(cls, path: Path) -> Iterator[Ledger]:
         """Open the ledger for writing, making it when there is none. One process at a time."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        con = duckdb.connect(str(path), config={"autoinstall_known_extensions": "false"})
+        con = connect(path)
         try:
             con.execute("set timezone = 'UTC'")
             con.execute(_TABLES)

@@ -65,6 +65,16 @@ class DataDir:
         return self.root / "dagster"
 
     @property
+    def dbt(self) -> Path:
+        """What dbt compiles and logs."""
+        return self.root / "dbt"
+
+    @property
+    def logs(self) -> Path:
+        """One log per run, for what the summary does not say."""
+        return self.root / "logs"
+
+    @property
     def tmp(self) -> Path:
         """Scratch space; what lies here at the start of a run is litter of a dead one."""
         return self.root / "tmp"

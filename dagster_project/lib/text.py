@@ -11,8 +11,11 @@ MASKS: tuple[tuple[str, str], ...] = (
     (r"(?:\+|\b)\(?\d(?:[\s().-]{0,2}\d){7,}", "[number]"),
 )
 
-# White space that exports carry around values: ASCII, no-break, Unicode spaces, byte order mark.
-BLANKS = " \t\r\n\v\f\u00a0\u200b\u202f\u3000\ufeff"
+# What is trimmed off a cell: all that Unicode calls white space, zero width, byte order mark.
+BLANKS = (
+    " \t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
+    "\u2007\u2008\u2009\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
 
 
 def normalise_header(text: str) -> str:

@@ -13,11 +13,12 @@ import duckdb
 import pyarrow as pa
 
 from dagster_project.lib.contracts import Dataset, load_datasets
+from dagster_project.lib.database import connect
 from dagster_project.lib.ingest import LINEAGE, batch_path
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DBT_DIR, PROJECT_ROOT, DataDir
 from dagster_project.lib.settings import load_own_settings
-from dagster_project.lib.shops import Shop, read_shops
+from dagster_project.lib.shops import read_shops
 from dagster_project.lib.sql import identifier, literal
 
 RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
@@ -48,7 +49,11 @@ RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     ),
     "run": (
         "What the run was asked for. One row.",
-        {"as_of": ("DATE", "The last metric day asked for; null = the latest day with an event.")},
+        {
+            "run_id": ("VARCHAR", "The run that made the warehouse ready."),
+            "as_of": ("DATE", "The last metric day asked for; null = the latest day with an event."),
+            "inputs": ("VARCHAR", "Digest of all that the marts depend on."),
+        },
     ),
 }
 
@@ -56,11 +61,7 @@ RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
 @contextmanager
 def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the warehouse; one process at a time may hold it for writing."""
-    con = duckdb.connect(
-        str(path),
-        read_only=read_only,
-        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
-    )
+    con = connect(path, read_only=read_only)
     try:
         con.execute("set timezone = 'UTC'")
         yield con
@@ -68,7 +69,9 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.Du
         con.close()
 
 
-def prepare_warehouse(data: DataDir, ledger: Ledger, as_of: date | None) -> None:
+def prepare_warehouse(
+    data: DataDir, ledger: Ledger, run_id: str, as_of: date | None, inputs: str
+) -> None:
     """Show the raw store and the run's parameters to dbt and the gates, as schema `raw`.
 
     `raw.<dataset>` has all rows that count, `raw_new.<dataset>` those of files that no publication
@@ -80,7 +83,9 @@ def prepare_warehouse(data: DataDir, ledger: Ledger, as_of: date | None) -> None
     with open_warehouse(data.warehouse) as con:
         con.execute("create schema if not exists raw")
         con.execute("create schema if not exists raw_new")
-        _load_run_tables(con, read_shops(data.shops_csv), entries, as_of)
+        _fill(con, "raw", "shops", [vars(shop) for shop in read_shops(data.shops_csv).values()])
+        _fill(con, "raw", "run", [{"run_id": run_id, "as_of": as_of, "inputs": inputs}])
+        _load_files(con, "raw", entries)
         _load_files(con, "raw_new", [e for e in new if e.status != "retracted"])
         for dataset in load_datasets().values():
             _show(con, "raw", dataset, entries, data.raw)
@@ -110,17 +115,6 @@ def code_version() -> str:
                 digest.update(path.relative_to(folder).as_posix().encode() + b"\n")
                 digest.update(path.read_bytes())
     return f"{importlib.metadata.version('feedback-warehouse')}+{digest.hexdigest()[:12]}"
-
-
-def _load_run_tables(
-    con: duckdb.DuckDBPyConnection,
-    shops: dict[str, Shop],
-    entries: list[FileEntry],
-    as_of: date | None,
-) -> None:
-    _fill(con, "raw", "shops", [vars(shop) for shop in shops.values()])
-    _load_files(con, "raw", entries)
-    _fill(con, "raw", "run", [{"as_of": as_of}])
 
 
 def _load_files(con: duckdb.DuckDBPyConnection, schema: str, entries: list[FileEntry]) -> None:

@@ -24,9 +24,9 @@
 
 {#- Trimmed, inner white space folded to one space. -#}
 {% macro default__fold_space(text) -%}
-    trim(regexp_replace({{ text }}, '[\s\x{00a0}\x{200b}\x{202f}\x{3000}]+', ' ', 'g'))
+    trim(regexp_replace({{ text }}, '[\s\p{Z}\x{1c}-\x{1f}\x{85}\x{200b}]+', ' ', 'g'))
 {%- endmacro %}
 
 {% macro spark__fold_space(text) -%}
-    trim(regexp_replace({{ text }}, '[\\s\\u00a0\\u200b\\u202f\\u3000]+', ' '))
+    trim(regexp_replace({{ text }}, '[\\s\\p{Z}\\x1c-\\x1f\\x85\\u200b]+', ' '))
 {%- endmacro %}

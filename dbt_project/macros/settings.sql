@@ -35,5 +35,5 @@ select * from bundled_kept
 
 {#- Reason and status texts are compared without case, extra space and kinds of apostrophes. -#}
 {% macro fold_text(text) -%}
-    {{ fold_space("lower(translate(" ~ text ~ ", '’‘ʼ´`', ''''''''''''))") }}
+    {{ fold_space("lower(translate(" ~ text ~ ", '’‘‛ʼ′＇´`', ''''''''''''''''''))") }}
 {%- endmacro %}

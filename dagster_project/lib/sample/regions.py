@@ -114,7 +114,7 @@ REGIONS: Final = (
         timezone="Asia/Ho_Chi_Minh",
         currency="VND",
         language="vi",
-        rates=Rates(negative=0.0052, seller_fault=0.0090),
+        rates=Rates(negative=0.0054, seller_fault=0.0090),
         wares=(
             Ware("Kem chống nắng SPF50+ 60ml", "Skincare", 189_000, ("60ml",)),
             Ware(

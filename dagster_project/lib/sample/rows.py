@@ -77,12 +77,8 @@ class Exporter:
             ]
 
     def _row(self, columns: Sequence[str], cells: Mapping[str, str]) -> Row:
-        if not self._layout.has_tabs:
-            return [cells.get(column, "") for column in columns]
-        return [
-            cells.get(column, "") + "\t" if column in TABBED else cells.get(column, "")
-            for column in columns
-        ]
+        tabbed = TABBED if self._layout.has_tabs else ()
+        return [cells.get(c, "") + ("\t" if c in tabbed else "") for c in columns]
 
     def _order_cells(self, order: Order, at: datetime) -> dict[str, str]:
         money = self._layout.money

@@ -6,7 +6,7 @@ with events as (
         source,
         order_id,
         sku_id,
-        product_key,
+        coalesce(product_key, 'unattributed') as product_key,
         event_date,
         rating,
         reason_code,

@@ -1,0 +1,60 @@
+"""Raw: exports from the landing folder into the raw store, shown to dbt as sources."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+
+from dagster_project.defs.resources import WRITER_POOL, DataDirectory
+from dagster_project.lib.contracts import load_datasets, load_settings
+from dagster_project.lib.ingest import ingest
+from dagster_project.lib.ledger import Ledger
+from dagster_project.lib.publish import read_manifest
+from dagster_project.lib.warehouse import RUN_TABLES, inputs_fingerprint, prepare_warehouse
+
+
+class IngestConfig(dg.Config):  # type: ignore[misc]
+    """`as_of`: the last metric day, as YYYY-MM-DD; none = the latest day with an event."""
+
+    as_of: str | None = None
+
+
+def _specs() -> Iterator[dg.AssetSpec]:
+    described = {("raw", d.name): d.description for d in load_datasets().values()}
+    described |= {("raw", name): text for name, (text, _) in RUN_TABLES.items()}
+    described |= {("own_settings", s.name): s.description for s in load_settings().values()}
+    for key, description in described.items():
+        yield dg.AssetSpec(
+            key=dg.AssetKey(key),
+            group_name="raw",
+            description=description,
+            kinds={"parquet" if key[1] in load_datasets() else "duckdb"},
+            skippable=True,
+        )
+
+
+@dg.multi_asset(name="ingest", specs=list(_specs()), pool=WRITER_POOL)  # type: ignore[untyped-decorator]
+def ingest_exports(
+    context: dg.AssetExecutionContext, config: IngestConfig, data: DataDirectory
+) -> Iterator[dg.MaterializeResult]:
+    """Load what is new; yields nothing when the last publication already covers all there is."""
+    as_of = date.fromisoformat(config.as_of) if config.as_of else None
+    with Ledger.open(data.paths.ledger) as ledger:
+        batch = ingest(data.paths, ledger, context.log.info)
+        inputs = inputs_fingerprint(data.paths, ledger, as_of)
+        if (read_manifest(data.paths) or {}).get("inputs") == inputs:
+            context.log.info("Nothing new: the last publication covers all there is.")
+            return
+        prepare_warehouse(data.paths, ledger, context.run_id, as_of, inputs)
+    for spec in _specs():
+        mine = [e for e in batch.files if e.dataset == spec.key.path[-1]]
+        yield dg.MaterializeResult(
+            asset_key=spec.key,
+            metadata={
+                "new_files": len(mine),
+                "new_rows": sum(e.rows_loaded for e in mine),
+                "rejected_rows": sum(e.rows_rejected for e in mine),
+                "refused_files": sum(e.status == "refused" for e in mine),
+                "file_ids": [e.file_id for e in mine],
+            },
+        )

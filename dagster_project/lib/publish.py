@@ -1,0 +1,224 @@
+"""Publish: a new version of what readers see, built aside and swapped in by one rename.
+
+`published/current` is a symbolic link to one folder of `published/versions`; the fixed names
+`marts.duckdb`, `parquet` and `manifest.json` lead through it, so a reader never meets a mix.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from dagster_project.lib.errors import GateClosedError
+from dagster_project.lib.landing import sha256
+from dagster_project.lib.ledger import Ledger, Publication
+from dagster_project.lib.paths import DataDir
+from dagster_project.lib.sql import identifier, literal
+from dagster_project.lib.warehouse import code_version, open_warehouse
+
+# The published marts and the order of their rows, so that the same marts give the same files.
+MARTS = {
+    "shop_metrics_daily": "shop_id, metric_date",
+    "product_metrics_daily": "shop_id, product_key, metric_date",
+    "reason_metrics_daily": "shop_id, metric_date, metric, reason_code, fault",
+    "product_reason_metrics_daily": (
+        "shop_id, product_key, metric_date, metric, reason_code, is_counted"
+    ),
+    "feedback_events": "shop_id, event_id",
+    "metric_status_daily": "shop_id, metric_date, metric",
+}
+_LEDGER = {
+    "quality_results": (
+        "select run_id, checked_at, stage, dataset, rule, severity, passed, checked_rows, "
+        "failed_rows, examples, message from quality_results order by all"
+    ),
+    "rejected_rows": (
+        "select dataset, shop_id, source_file, row_number, column_name, rule, message, file_id "
+        "from current_rejected_rows order by all"
+    ),
+    "files": (
+        "select file_id, shop_id, dataset, file_name, exported_at, rows_read, rows_loaded, "
+        "rows_rejected, status, message from current_files order by shop_id, dataset, file_id"
+    ),
+}
+# Clients of the 1.4 and 1.5 lines are still in use; they cannot open DuckDB 2's own format.
+_STORAGE_VERSION = "v1.4.0"
+_KEPT_VERSIONS = 7
+_LINKS = ("marts.duckdb", "parquet", "manifest.json")
+
+
+def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
+    """Publish the marts of the warehouse and return the manifest.
+
+    The ledger is told what was published and which figures of days published before it changed.
+    Raises GateClosedError when the gates of this run did not pass or were left out.
+    """
+    _require_open_gates(ledger, run_id)
+    published_at = datetime.now(UTC)
+    publication_id = f"{published_at:%Y%m%dT%H%M%S%f}"
+    versions = data.published / "versions"
+    _clear_litter(data.published)
+    building = versions / f".building-{publication_id}"
+    (building / "parquet").mkdir(parents=True)
+    previous = data.published / "marts.duckdb"
+    with open_warehouse(data.warehouse) as con:
+        counts = _write_tables(con, ledger, building)
+        as_of, inputs = _run(con, run_id)
+        restatements = _restatements(con, previous) if previous.exists() else []
+    manifest = {
+        "publication_id": publication_id,
+        "published_at": published_at.isoformat(timespec="seconds"),
+        "run_id": run_id,
+        "as_of": as_of.isoformat() if as_of else None,
+        "code_version": code_version(),
+        "inputs": inputs,
+        "tables": counts,
+        "files": {
+            path.relative_to(building).as_posix(): sha256(path)
+            for path in sorted(building.rglob("*"))
+            if path.is_file()
+        },
+    }
+    (building / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    for path in [*building.rglob("*"), building]:
+        _sync(path)
+    building.rename(versions / publication_id)
+    _sync(versions)
+    _swap(data.published, publication_id)
+    for version in sorted(p for p in versions.iterdir() if p.name[0] != ".")[:-_KEPT_VERSIONS]:
+        shutil.rmtree(version)
+    ledger.add_publication(
+        Publication(publication_id, run_id, published_at, as_of, inputs, manifest["code_version"]),
+        restatements,
+    )
+    return manifest
+
+
+def read_manifest(data: DataDir) -> dict[str, Any] | None:
+    """The manifest of what readers see now; None before the first publication."""
+    path = data.published / "manifest.json"
+    if not path.exists():
+        return None
+    manifest: dict[str, Any] = json.loads(path.read_text())
+    return manifest
+
+
+def _write_tables(
+    con: duckdb.DuckDBPyConnection, ledger: Ledger, building: Path
+) -> dict[str, int]:
+    queries = {
+        name: f"select * from marts.{name} order by {order}" for name, order in MARTS.items()
+    }
+    con.execute(
+        f"attach {literal(str(building / 'marts.duckdb'))} as publication "
+        f"(storage_version {literal(_STORAGE_VERSION)})"
+    )
+    for name, query in _LEDGER.items():
+        table = ledger.con.sql(query).to_arrow_table()
+        con.register(f"_{name}", table)
+        queries[name] = f"select * from _{name}"
+    counts = {}
+    for name, query in queries.items():
+        target = f"publication.main.{identifier(name)}"
+        con.execute(f"create table {target} as {query}")
+        parquet = literal(str(building / "parquet" / f"{name}.parquet"))
+        con.execute(f"copy (from {target}) to {parquet} (format parquet, compression zstd)")
+        (counts[name],) = con.execute(f"select count(*) from {target}").fetchone() or (0,)
+    con.execute("detach publication")
+    if (building / "marts.duckdb.wal").exists():
+        raise RuntimeError("the publication's database was left with a write-ahead log")
+    return counts
+
+
+def _run(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[date | None, str]:
+    row = con.execute("select run_id, inputs from raw.run").fetchone() or (None, "")
+    if row[0] != run_id:
+        raise GateClosedError(
+            "The warehouse was made ready by another run; run the whole job, not the last step."
+        )
+    as_of = con.execute("select as_of_date from intermediate.int_parameters").fetchone()
+    return (as_of[0] if as_of else None), row[1]
+
+
+def _require_open_gates(ledger: Ledger, run_id: str) -> None:
+    stages = ledger.con.execute(
+        "select distinct stage from quality_results where run_id = ?", [run_id]
+    ).fetchall()
+    if {stage for (stage,) in stages} != {"raw", "publish"}:
+        raise GateClosedError("The gates did not run in this run; run the whole job.")
+    failed = ledger.con.execute(
+        "select rule from quality_results "
+        "where run_id = ? and severity = 'critical' and not passed order by rule",
+        [run_id],
+    ).fetchall()
+    if failed:
+        raise GateClosedError(f"Closed: {', '.join(rule for (rule,) in failed)}.")
+
+
+def _restatements(con: duckdb.DuckDBPyConnection, previous: Path) -> list[tuple[Any, ...]]:
+    """What changes of shop days that were published before: metric, old and new counts."""
+    con.execute(f"attach {literal(str(previous.resolve()))} as previous (read_only)")
+    rows = con.execute(
+        """
+        with figures as (
+            unpivot (
+                select
+                    coalesce(o.shop_id, n.shop_id) as shop_id,
+                    coalesce(o.metric_date, n.metric_date) as metric_date,
+                    o.delivered_orders as old_denominator,
+                    n.delivered_orders as new_denominator,
+                    {'old': o.negative_review_orders, 'new': n.negative_review_orders} as nrr,
+                    {'old': o.seller_fault_return_orders, 'new': n.seller_fault_return_orders} as sfrr
+                from previous.main.shop_metrics_daily as o
+                left join marts.shop_metrics_daily as n
+                    on o.shop_id = n.shop_id and o.metric_date = n.metric_date
+            )
+            on nrr, sfrr into name metric value counts
+        )
+
+        select
+            shop_id, metric_date, metric,
+            counts.old, old_denominator, counts.new, new_denominator
+        from figures
+        where counts.old is distinct from counts.new or old_denominator is distinct from new_denominator
+        order by all
+        """
+    ).fetchall()
+    con.execute("detach previous")
+    return rows
+
+
+def _clear_litter(published: Path) -> None:
+    """Remove what a run that died left behind; nothing of it was ever seen by readers."""
+    for path in (published / "versions").glob(".building-*"):
+        shutil.rmtree(path)
+    for path in published.glob(".new-*"):
+        path.unlink()
+
+
+def _swap(published: Path, publication_id: str) -> None:
+    _link(published / "current", Path("versions") / publication_id)
+    for name in _LINKS:
+        if not (published / name).is_symlink():
+            _link(published / name, Path("current") / name)
+    _sync(published)
+
+
+def _link(link: Path, target: Path) -> None:
+    new = link.with_name(f".new-{link.name}")
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

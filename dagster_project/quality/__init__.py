@@ -1,0 +1,1 @@
+"""Quality gates: the contracts' rules, run by Great Expectations inside DuckDB."""

@@ -1,0 +1,138 @@
+"""The two gates: raw data before dbt, marts before publishing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from dagster_project.lib.contracts import Rule, load_datasets, load_gate_suites
+from dagster_project.lib.ledger import QualityResult
+from dagster_project.lib.paths import GATES_DIR
+
+_MAX_EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The rules for one relation: `batch` is what they judge, `table` all that is known."""
+
+    stage: str
+    dataset: str
+    batch: str
+    table: str
+    rules: tuple[Rule, ...]
+
+
+def raw_suites() -> tuple[Suite, ...]:
+    """The raw gate: what new files brought, by dataset, and the files themselves."""
+    (files,) = load_gate_suites(GATES_DIR / "files.yaml")
+    datasets = [
+        Suite("raw", name, f"raw_new.{name}", f"raw.{name}", dataset.rules)
+        for name, dataset in load_datasets().items()
+    ]
+    return (*datasets, Suite("raw", "files", "raw_new.files", files.table, files.rules))
+
+
+def publish_suites() -> tuple[Suite, ...]:
+    """The publish gate: the marts, with each other and with staging."""
+    return tuple(
+        Suite("publish", suite.table.removeprefix("marts."), suite.table, suite.table, suite.rules)
+        for suite in load_gate_suites(GATES_DIR / "publication.yaml")
+    )
+
+
+def closed(results: Sequence[QualityResult]) -> list[QualityResult]:
+    """The results that close a gate: critical rules that did not pass."""
+    return [r for r in results if r.severity == "critical" and not r.passed]
+
+
+def check(
+    connection: duckdb.DuckDBPyConnection, suites: Sequence[Suite], run_id: str
+) -> list[QualityResult]:
+    """Run the suites in DuckDB and return one result per rule.
+
+    A rule that cannot be run does not pass and counts as critical, whatever its severity. Suites
+    whose batch is empty still run: a rule may ask for rows.
+    """
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    # imported here because it takes seconds and only a run that has something to check needs it
+    import great_expectations as gx
+
+    from dagster_project.quality.gx_duckdb import add_duckdb
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = gx.data_context.types.base.ProgressBarsConfig(globally=False)
+    source = add_duckdb(context, "warehouse", connection)
+    results: list[QualityResult] = []
+    for suite in suites:
+        schema, name = suite.batch.split(".")
+        asset = source.add_table_asset(suite.batch, table_name=name, schema_name=schema)
+        batch = asset.add_batch_definition_whole_table("all").get_batch()
+        found = connection.execute(f"select count(*) from {suite.batch}").fetchone()
+        rows = int(found[0]) if found else 0
+        validation = batch.validate(
+            gx.ExpectationSuite(
+                name=suite.batch, expectations=[_expectation(rule, suite) for rule in suite.rules]
+            ),
+            result_format="SUMMARY",
+        )
+        by_rule = {r.expectation_config.meta["rule"]: r for r in validation.results}
+        results += [_result(rule, suite, by_rule[rule.id], rows, run_id) for rule in suite.rules]
+    return results
+
+
+def _expectation(rule: Rule, suite: Suite) -> Any:
+    import great_expectations.expectations as gxe
+
+    meta = {"rule": rule.id}
+    if rule.query is None:
+        return gxe.ExpectTableRowCountToBeBetween(min_value=rule.min_rows, meta=meta)
+    query = rule.query.replace("{table}", suite.table)
+    if rule.max_percent:
+        query = (
+            f"with offending as ({query}) select * from offending "
+            "where (select count(*) from offending) * 100.0 "
+            f"> {rule.max_percent} * (select count(*) from {{batch}})"
+        )
+    return gxe.UnexpectedRowsExpectation(
+        unexpected_rows_query=query, description=rule.description, meta=meta
+    )
+
+
+def _result(rule: Rule, suite: Suite, found: Any, rows: int, run_id: str) -> QualityResult:
+    raised = _exception(found.exception_info)
+    examples: list[dict[str, Any]] = []
+    failed_rows = 0
+    if not raised and not found.success and rule.query is not None:
+        failed_rows = int(found.result["observed_value"])
+        examples = found.result["details"]["unexpected_rows"][:_MAX_EXAMPLES]
+    message = "" if found.success else f"Not so: {rule.description}"
+    if raised:
+        message = f"The check itself failed: {raised}"
+    return QualityResult(
+        run_id=run_id,
+        checked_at=datetime.now(UTC),
+        stage=suite.stage,
+        dataset=suite.dataset,
+        rule=rule.id,
+        severity="critical" if raised else rule.severity,
+        passed=bool(found.success) and not raised,
+        checked_rows=rows,
+        failed_rows=failed_rows,
+        examples=[dict(e) for e in examples],
+        message=message,
+    )
+
+
+def _exception(info: Any) -> str:
+    """Great Expectations reports an exception flat, or one per metric it needed."""
+    if not info:
+        return ""
+    entries = [info] if "raised_exception" in info else list(info.values())
+    raised = [e for e in entries if e.get("raised_exception")]
+    return str(raised[0].get("exception_message") or "no message")[:500] if raised else ""

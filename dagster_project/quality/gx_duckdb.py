@@ -1,0 +1,117 @@
+"""Great Expectations on DuckDB 2.
+
+Great Expectations reaches databases through SQLAlchemy. Its engine reads rows after it has given
+the connection back to the pool, which ends the pending result of duckdb-engine, and it asks for
+columns through PostgreSQL's catalogue, which DuckDB does not have. The dialect here hands out
+cursors that survive, and answers such questions by DESCRIBE. It leans on the inside of three
+packages, so it refuses to load with versions it was not proven on.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Any
+
+import duckdb
+import sqlalchemy as sa
+from duckdb_engine import ConnectionWrapper, Dialect
+from sqlalchemy.dialects import registry
+from sqlalchemy.exc import NoSuchTableError
+
+PROVEN = {"great-expectations": "1.24.1", "duckdb-engine": "0.17.0", "SQLAlchemy": "2.1.9"}
+
+for _package, _version in PROVEN.items():
+    _found = importlib.metadata.version(_package)
+    if _found != _version:
+        raise ImportError(
+            f"{_package} {_found} is installed, but the gates were proven on {_version}; "
+            "install requirements.lock, or prove the new version with tests/test_gx_duckdb.py"
+        )
+
+
+class _Cursor:
+    """A cursor of its own DuckDB cursor, so that a rollback elsewhere leaves its rows alone."""
+
+    arraysize = 1
+
+    def __init__(self, connection: _Connection) -> None:
+        self.connection = connection
+        self._cursor = connection.duckdb.cursor()
+
+    def execute(self, statement: str, parameters: Any = None, context: Any = None) -> None:
+        self._cursor.execute(statement, parameters or None)
+
+    @property
+    def description(self) -> Any:
+        return self._cursor.description
+
+    @property
+    def rowcount(self) -> int:
+        return -1
+
+    def fetchone(self) -> Any:
+        return self._cursor.fetchone()
+
+    def fetchmany(self, size: int | None = None) -> Any:
+        return self._cursor.fetchmany(size or self.arraysize)
+
+    def fetchall(self) -> Any:
+        return self._cursor.fetchall()
+
+    def close(self) -> None:
+        """Nothing to close: the cursor goes with the connection."""
+
+
+class _Connection(ConnectionWrapper):  # type: ignore[misc]
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        super().__init__(connection)
+        self.duckdb = connection
+
+    def cursor(self) -> _Cursor:
+        return _Cursor(self)
+
+    def close(self) -> None:
+        """The connection belongs to whoever opened it."""
+        self.closed = True
+
+
+class FeedbackDuckDBDialect(Dialect):  # type: ignore[misc]
+    """DuckDB's dialect with columns read by DESCRIBE."""
+
+    supports_statement_cache = False
+
+    def get_columns(
+        self, connection: sa.Connection, table_name: str, schema: str | None = None, **_: Any
+    ) -> list[dict[str, Any]]:
+        """The columns of a table or view, all as text: the gates' rules are SQL and ask no type."""
+        name = ".".join(
+            self.identifier_preparer.quote_identifier(part)
+            for part in (schema, str(table_name))
+            if part
+        )
+        try:
+            rows = connection.exec_driver_sql(f"describe {name}").fetchall()
+        except sa.exc.DBAPIError as error:
+            raise NoSuchTableError(table_name) from error
+        return [{"name": r[0], "type": sa.String(), "nullable": True, "default": None} for r in rows]
+
+    def get_pk_constraint(
+        self, connection: sa.Connection, table_name: str, schema: str | None = None, **_: Any
+    ) -> dict[str, Any]:
+        """No primary key: dbt's tables have none."""
+        return {"constrained_columns": [], "name": None}
+
+
+registry.register("feedback_duckdb", __name__, "FeedbackDuckDBDialect")
+
+
+def add_duckdb(context: Any, name: str, connection: duckdb.DuckDBPyConnection) -> Any:
+    """A data source of `context` on an open DuckDB connection."""
+    return context.data_sources.add_sql(
+        name,
+        connection_string="feedback_duckdb://",
+        kwargs={
+            "creator": lambda: _Connection(connection),
+            "poolclass": sa.pool.StaticPool,
+        },
+    )
