@@ -24,7 +24,7 @@ def _gate(suite: Suite) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, data: DataDirectory
     ) -> Iterator[dg.AssetCheckResult]:
         with open_warehouse(data.paths.warehouse, read_only=True) as warehouse:
-            results = check(warehouse, [suite], context.run_id)
+            results = check(warehouse, [suite], context.run.run_id)
         with Ledger.open(data.paths.ledger) as ledger:
             ledger.add_quality_results(results)
         for result in results:

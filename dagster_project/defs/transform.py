@@ -1,5 +1,6 @@
 """Staging, intermediate and marts: the dbt project."""
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ def dbt_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, data: DataDirectory
 ) -> Iterator[Any]:
     """Build the models and run their data tests; unit tests belong to development."""
+    os.environ["FEEDBACK_WAREHOUSE"] = str(data.paths.warehouse)
+    os.environ["DBT_LOG_PATH"] = str(data.paths.dbt / "logs")
     yield from dbt.cli(
         ["build", "--exclude-resource-type", "unit_test"],
         context=context,

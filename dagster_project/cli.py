@@ -1,0 +1,190 @@
+"""The command line: `feedback run`, `feedback sample`, `feedback retract`, `feedback dev`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dagster_project.lib.errors import ConfigurationError, FeedbackError
+from dagster_project.lib.paths import DataDir
+
+app = typer.Typer(
+    help="Daily rolling NRR and SFRR for TikTok Shop sellers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="The data directory; default $FEEDBACK_DATA_DIR, else data."),
+]
+
+
+@app.callback()
+def _commands() -> None:
+    """Keep `run` a command of its own."""
+
+
+@app.command()
+def run(
+    data_dir: DataDirOption = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last metric day; default the latest event's."),
+    ] = None,
+) -> None:
+    """Ingest what is new, check it, compute the rates and publish them."""
+    from dagster_project.lib import summary
+    from dagster_project.lib.database import connect
+    from dagster_project.lib.ledger import Ledger
+    from dagster_project.lib.publish import read_manifest
+    from dagster_project.lib.shops import read_shops
+    from dagster_project.runner import run_job
+
+    data = _data(data_dir)
+    out, err = Console(), Console(stderr=True)
+    with _errors_for_people(err):
+        read_shops(data.shops_csv)
+        with _progress(err) as say:
+            outcome = run_job(data, as_of.date() if as_of else None, say)
+        if outcome.published:
+            with connect(data.published / "marts.duckdb", read_only=True) as marts:
+                out.print(summary.summarise(marts))
+        with Ledger.open(data.ledger) as ledger:
+            for part in (
+                summary.show_refused(ledger),
+                summary.show_gates(ledger, outcome.run_id),
+            ):
+                if part is not None:
+                    out.print(part)
+        out.print(summary.show_steps(outcome.steps))
+        manifest = read_manifest(data)
+        if outcome.succeeded:
+            out.print(summary.show_outputs(data))
+            out.print(summary.outcome_line(outcome.published, manifest))
+            return
+        for error in outcome.errors:
+            err.print(f"[bold red]Error:[/] {_plain(error)}")
+        if not outcome.misconfigured:
+            kept = manifest["publication_id"] if manifest else None
+            err.print(
+                f"Nothing was published; readers still see {kept}."
+                if kept
+                else "Nothing was published."
+            )
+            err.print(f"The log is {data.logs / outcome.run_id}.log", soft_wrap=True)
+    raise typer.Exit(2 if outcome.misconfigured else 1)
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Argument(help="The data directory to lay out.")],
+    shops: Annotated[int, typer.Option(min=1, help="How many shops.")] = 4,
+    days: Annotated[int, typer.Option(min=1, help="How many days of orders.")] = 84,
+    orders_per_day: Annotated[int, typer.Option(min=1, help="Orders per shop and day.")] = 30,
+    seed: Annotated[int, typer.Option(help="Another seed gives other shops.")] = 7,
+) -> None:
+    """Write sample exports of invented shops; the same options give the same files."""
+    from dagster_project.lib.sample import write_sample
+
+    err = Console(stderr=True)
+    with _errors_for_people(err):
+        if (out / "shops.csv").exists() or (out / "landing").exists():
+            raise ConfigurationError(f"{out} already has exports; name an empty directory.")
+        write_sample(out, shops=shops, days=days, orders_per_day=orders_per_day, seed=seed)
+        err.print(f"Wrote sample exports to {out}", soft_wrap=True)
+
+
+@app.command()
+def retract(
+    file_id: Annotated[str, typer.Argument(help="The file's id, or its first 8 digits or more.")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Take a wrongly loaded file back out of every figure; the next run publishes without it."""
+    from dagster_project.lib.ledger import Ledger
+
+    data = _data(data_dir)
+    out, err = Console(), Console(stderr=True)
+    with _errors_for_people(err):
+        if len(file_id) < 8:
+            raise ConfigurationError("Give at least the first 8 digits of the file's id.")
+        with Ledger.open(data.ledger) as ledger:
+            found = ledger.retract(file_id, datetime.now(UTC))
+        if len({entry.file_id for entry in found}) != 1:
+            raise ConfigurationError(
+                f"{_plain(file_id)} names {len(found)} loaded files; "
+                "`select file_id, file_name from files` in the publication lists them."
+            )
+        for entry in found:
+            out.print(f"Retracted {_plain(f'{entry.shop_id}/{entry.dataset}/{entry.file_name}')}")
+        out.print("The next `feedback run` publishes without it.")
+
+
+@app.command()
+def dev(data_dir: DataDirOption = None) -> None:
+    """Open the Dagster UI on localhost, with the schedule and the sensor."""
+    from dagster_project.lib.dbt_manifest import ensure_manifest
+    from dagster_project.lib.paths import PROJECT_ROOT
+    from dagster_project.runner import prepare_instance
+
+    with _errors_for_people(Console(stderr=True)):
+        prepare_instance(_data(data_dir))
+        ensure_manifest()
+        program = str(Path(sys.executable).with_name("dagster"))
+        workspace = str(PROJECT_ROOT / "workspace.yaml")
+        arguments = [program, "dev", "-w", workspace, "-h", "127.0.0.1"]
+        os.execv(program, arguments)  # noqa: S606 - our own environment's program
+
+
+def _data(data_dir: Path | None) -> DataDir:
+    return DataDir(data_dir.resolve()) if data_dir else DataDir.default()
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+@contextmanager
+def _errors_for_people(console: Console) -> Iterator[None]:
+    """A mistake of the user's is told in words, not in a traceback."""
+    try:
+        yield
+    except FeedbackError as error:
+        console.print(f"[bold red]Error:[/] {_plain(str(error))}", soft_wrap=True)
+        raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from error
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str], None]]:
+    """A spinner with the current step on a terminal, a line per step otherwise."""
+    if not console.is_terminal:
+        yield lambda step: console.print(f"… {step}")
+        return
+    with console.status("starting") as status:
+        yield lambda step: status.update(step)
+
+
+def main() -> None:
+    """The console script."""
+    code = 0
+    try:
+        app()
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # the interpreter's own way out prints pages about objects that Great Expectations keeps alive
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

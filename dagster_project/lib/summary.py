@@ -1,0 +1,232 @@
+"""The summary of a run: what people want to read first, from the publication and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from dagster_project.lib.ledger import Ledger
+from dagster_project.lib.paths import DataDir
+
+_STATUS_STYLES = {"ok": "green", "at_risk": "yellow", "breach": "bold red"}
+_TOP = 3
+
+
+def summarise(marts: duckdb.DuckDBPyConnection) -> RenderableType:
+    """Rates against targets, top reasons and products, rejects and unmapped reasons."""
+    parts = [
+        _rates(marts),
+        _top_reasons(marts),
+        _top_products(marts),
+        _files(marts),
+        _unknown_values(marts),
+    ]
+    return Group(*(part for part in parts if part is not None))
+
+
+def show_gates(ledger: Ledger, run_id: str) -> RenderableType | None:
+    """The rules that did not pass in a run, with examples; None when all passed."""
+    rows = ledger.con.execute(
+        "select severity, dataset, rule, failed_rows, checked_rows, message, examples "
+        "from quality_results where run_id = ? and not passed order by severity, dataset, rule",
+        [run_id],
+    ).fetchall()
+    if not rows:
+        return None
+    table = _table("Quality rules that did not pass", "Severity", "Data", "Rule", "Rows", "What")
+    for severity, dataset, rule, failed, checked, message, examples in rows:
+        style = "bold red" if severity == "critical" else "yellow"
+        what = message if examples == "[]" else f"{message} For example {examples[:200]}"
+        table.add_row(
+            Text(severity, style), dataset, rule, f"{failed} of {checked}", escape(what)
+        )
+    return table
+
+
+def show_refused(ledger: Ledger) -> RenderableType | None:
+    """The files that were refused and why; None when there are none."""
+    rows = ledger.con.execute(
+        "select shop_id, dataset, message from current_files where status = 'refused' order by all"
+    ).fetchall()
+    if not rows:
+        return None
+    table = _table("Files that were set aside", "Shop", "Data", "Why")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    return table
+
+
+def show_steps(steps: Sequence[tuple[str, float]]) -> RenderableType:
+    """Seconds per step."""
+    table = _table("Time per step", "Step", "Seconds")
+    for name, seconds in steps:
+        table.add_row(name, f"{seconds:.1f}")
+    table.add_row("total", f"{sum(s for _, s in steps):.1f}", style="bold")
+    return table
+
+
+def show_outputs(data: DataDir) -> RenderableType:
+    """Where the outputs lie."""
+    table = _table("Outputs", "What", "Where")
+    table.add_row("DuckDB", str(data.published / "marts.duckdb"))
+    table.add_row("Parquet", str(data.published / "parquet"))
+    table.add_row("Manifest", str(data.published / "manifest.json"))
+    return table
+
+
+def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
+    rows = marts.execute(
+        """
+        select
+            s.shop_id, s.metric_date, s.metric, s.rate, s.orders, s.delivered_orders, s.target,
+            s.status, case s.metric when 'sfrr' then m.sfrr_state else m.nrr_state end
+        from metric_status_daily as s
+        inner join shop_metrics_daily as m using (shop_id, metric_date)
+        where s.metric_date = (select max(metric_date) from metric_status_daily)
+            and (s.metric in ('nrr', 'sfrr') or s.target is not null)
+        order by s.shop_id, s.metric
+        """
+    ).fetchall()
+    day = rows[0][1] if rows else "no day yet"
+    table = _table(
+        f"Rates of the window that ends on {day}",
+        "Shop", "Metric", "Rate", "Orders", "Target", "Status", "Data",
+    )  # fmt: skip
+    previous = None
+    for shop, _, metric, rate, orders, delivered, target, status, state in rows:
+        if previous not in (None, shop):
+            table.add_section()
+        table.add_row(
+            escape(shop) if shop != previous else "",
+            metric,
+            _percent(rate),
+            f"{orders} of {delivered}",
+            f"< {_percent(target)}" if target is not None else "",
+            Text(status.replace("_", " "), _STATUS_STYLES.get(status, "dim")),
+            state.replace("_", " "),
+        )
+        previous = shop
+    return table
+
+
+def _top_reasons(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
+    rows = marts.execute(
+        """
+        select shop_id, metric, reason_code, orders, share
+        from reason_metrics_daily
+        where metric_date = (select max(metric_date) from shop_metrics_daily) and rank <= ?
+        order by shop_id, metric, rank
+        """,
+        [_TOP],
+    ).fetchall()
+    if not rows:
+        return None
+    table = _table("Top reasons", "Shop", "Metric", "Reason", "Orders", "Share")
+    for shop, metric, reason, orders, share in rows:
+        table.add_row(escape(shop), metric, reason, str(orders), f"{share:.0%}")
+    return table
+
+
+def _top_products(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
+    rows = marts.execute(
+        """
+        select shop_id, product_name, delivered_orders, negative_review_orders, seller_fault_return_orders
+        from product_metrics_daily
+        where metric_date = (select max(metric_date) from shop_metrics_daily)
+            and negative_review_orders + seller_fault_return_orders > 0
+        qualify row_number() over (
+            partition by shop_id
+            order by negative_review_orders + seller_fault_return_orders desc, product_key
+        ) <= ?
+        order by shop_id, negative_review_orders + seller_fault_return_orders desc, product_key
+        """,
+        [_TOP],
+    ).fetchall()
+    if not rows:
+        return None
+    table = _table(
+        "Top products", "Shop", "Product", "Delivered", "Negative reviews", "Seller-fault returns"
+    )
+    for shop, name, *counts in rows:
+        table.add_row(escape(shop), escape((name or "")[:40]), *(str(count) for count in counts))
+    return table
+
+
+def _files(marts: duckdb.DuckDBPyConnection) -> RenderableType:
+    table = _table("Files", "Data", "Loaded", "Refused", "Rows read", "Rows rejected", "Why")
+    for row in marts.execute(
+        """
+        with reasons as (
+            select dataset, rule, column_name, count(*) as rejects
+            from rejected_rows group by all
+        ),
+
+        texts as (
+            select
+                dataset,
+                string_agg(
+                    trim(column_name || ' ' || replace(rule, '_', ' ')) || ': ' || rejects,
+                    ', ' order by rejects desc, rule
+                ) as why
+            from reasons group by dataset
+        )
+
+        select
+            f.dataset,
+            count(*) filter (where f.status = 'loaded'),
+            count(*) filter (where f.status = 'refused'),
+            coalesce(sum(f.rows_read), 0),
+            coalesce(sum(f.rows_rejected), 0),
+            any_value(t.why)
+        from files as f
+        left join texts as t using (dataset)
+        group by f.dataset
+        order by f.dataset
+        """
+    ).fetchall():
+        table.add_row(*(escape(str(cell)) if cell is not None else "" for cell in row))
+    return table
+
+
+def _unknown_values(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
+    rows = marts.execute(
+        "select unknown_value, reason_code = 'unmapped', count(*) from feedback_events "
+        "where unknown_value is not null group by all order by 3 desc, 1"
+    ).fetchall()
+    if not rows:
+        return None
+    table = _table(
+        "Texts that no setting knows (add them to data/settings)", "Text", "What", "Lines"
+    )
+    for text, is_reason, lines in rows:
+        what = "return reason, not counted" if is_reason else "return status, counted"
+        table.add_row(escape(text), what, str(lines))
+    return table
+
+
+def _percent(rate: float | None) -> str:
+    return "–" if rate is None else f"{rate:.2%}"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False)
+    numbers = {"Rate", "Orders", "Target", "Share", "Seconds", "Loaded", "Refused", "Lines",
+               "Rows read", "Rows rejected", "Delivered", "Negative reviews",
+               "Seller-fault returns"}  # fmt: skip
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left")
+    return table
+
+
+def outcome_line(published: bool, manifest: dict[str, Any] | None) -> str:
+    """One line: what readers see now."""
+    if manifest is None:
+        return "Nothing is published yet."
+    word = "Published" if published else "Nothing new; still published"
+    return f"{word}: {manifest['publication_id']}, as of {manifest['as_of']}."
