@@ -182,8 +182,9 @@ def main() -> None:
         code = exit_.code if isinstance(exit_.code, int) else 1
     sys.stdout.flush()
     sys.stderr.flush()
-    # the interpreter's own way out prints pages about objects that Great Expectations keeps alive
-    os._exit(code)
+    # DuckDB's binding would print pages about objects that Great Expectations keeps alive
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    sys.exit(code)
 
 
 if __name__ == "__main__":

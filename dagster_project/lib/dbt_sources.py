@@ -54,9 +54,6 @@ def _seeds() -> dict[str, Any]:
     for dataset in load_settings().values():
         table = _table(dataset, lineage=False)
         table["config"] = {"column_types": {c.name: c.type.lower() for c in dataset.columns}}
-        for column in table["columns"]:
-            if dataset.column(column["name"]).required:
-                column["data_tests"] = ["not_null"]
         seeds.append(table)
     return {"version": 2, "seeds": seeds}
 

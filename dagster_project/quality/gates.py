@@ -79,7 +79,7 @@ def check(
             gx.ExpectationSuite(
                 name=suite.batch, expectations=[_expectation(rule, suite) for rule in suite.rules]
             ),
-            result_format="SUMMARY",
+            result_format="COMPLETE",
         )
         by_rule = {r.expectation_config.meta["rule"]: r for r in validation.results}
         results += [_result(rule, suite, by_rule[rule.id], rows, run_id) for rule in suite.rules]
