@@ -26,7 +26,7 @@ daily_schedule = dg.ScheduleDefinition(
 )
 
 
-@dg.sensor(  # type: ignore[untyped-decorator]
+@dg.sensor(
     name="new_landing_files", job=daily_run, minimum_interval_seconds=60
 )
 def new_landing_files(

@@ -17,7 +17,7 @@ def _gate(suite: Suite) -> dg.AssetChecksDefinition:
         for rule in suite.rules
     ]
 
-    @dg.multi_asset_check(  # type: ignore[untyped-decorator]
+    @dg.multi_asset_check(
         name=f"{suite.stage}_gate__{suite.dataset}", specs=specs, pool=WRITER_POOL
     )
     def gate(

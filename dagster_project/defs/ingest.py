@@ -13,7 +13,7 @@ from dagster_project.lib.publish import read_manifest
 from dagster_project.lib.warehouse import RUN_TABLES, inputs_fingerprint, prepare_warehouse
 
 
-class IngestConfig(dg.Config):  # type: ignore[misc]
+class IngestConfig(dg.Config):
     """`as_of`: the last metric day, as YYYY-MM-DD; none = the latest day with an event."""
 
     as_of: str | None = None
@@ -33,10 +33,10 @@ def _specs() -> Iterator[dg.AssetSpec]:
         )
 
 
-@dg.multi_asset(name="ingest", specs=list(_specs()), pool=WRITER_POOL)  # type: ignore[untyped-decorator]
+@dg.multi_asset(name="ingest", specs=list(_specs()), pool=WRITER_POOL)
 def ingest_exports(
     context: dg.AssetExecutionContext, config: IngestConfig, data: DataDirectory
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Load what is new; yields nothing when the last publication already covers all there is."""
     as_of = date.fromisoformat(config.as_of) if config.as_of else None
     with Ledger.open(data.paths.ledger) as ledger:

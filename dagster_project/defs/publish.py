@@ -8,7 +8,7 @@ from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.publish import MARTS, publish
 
 
-@dg.asset(  # type: ignore[untyped-decorator]
+@dg.asset(
     key=["published", "marts"],
     deps=[dg.AssetKey(["marts", name]) for name in MARTS],
     group_name="published",
@@ -17,7 +17,7 @@ from dagster_project.lib.publish import MARTS, publish
 )
 def publication(
     context: dg.AssetExecutionContext, data: DataDirectory
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """`published/marts.duckdb`, `published/parquet` and their manifest, swapped in as one."""
     with Ledger.open(data.paths.ledger) as ledger:
         manifest = publish(data.paths, ledger, context.run_id)
@@ -34,7 +34,7 @@ def _rates(data: DataDirectory) -> dict[str, float]:
             "select shop_id, nrr, sfrr from shop_metrics_daily "
             "where metric_date = (select max(metric_date) from shop_metrics_daily)"
         ).fetchall()
-    rates = {}
+    rates: dict[str, float | None] = {}
     for shop_id, nrr, sfrr in rows:
         rates |= {f"nrr/{shop_id}": nrr, f"sfrr/{shop_id}": sfrr}
     return {name: rate for name, rate in rates.items() if rate is not None}

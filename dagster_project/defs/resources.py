@@ -16,7 +16,7 @@ WRITER_POOL = "duckdb_writer"
 dbt_project = DbtProject(project_dir=DBT_DIR)
 
 
-class DataDirectory(dg.ConfigurableResource):  # type: ignore[misc]
+class DataDirectory(dg.ConfigurableResource[None]):
     """The data directory that a run works on."""
 
     root: str

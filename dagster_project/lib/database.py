@@ -9,7 +9,7 @@ import duckdb
 from dagster_project.lib.errors import BusyError
 
 # Nothing is fetched from anywhere: all that is needed comes with the package.
-OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+OFFLINE: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
 def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:

@@ -71,7 +71,7 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
         counts = _write_tables(con, ledger, building)
         as_of, inputs = _run(con, run_id)
         restatements = _restatements(con, previous) if previous.exists() else []
-    manifest = {
+    manifest: dict[str, Any] = {
         "publication_id": publication_id,
         "published_at": published_at.isoformat(timespec="seconds"),
         "run_id": run_id,

@@ -12,7 +12,7 @@ import itertools
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import duckdb
@@ -31,7 +31,7 @@ _BATCH_ROWS = 50_000
 _MAX_CELL_CHARACTERS = 1 << 20
 _MAX_UNPACKED_BYTES = 2 << 30
 
-Cell = str | int | float | bool | datetime | date | time | None
+Cell = str | int | float | bool | datetime | date | time | timedelta | None
 
 
 @dataclass(frozen=True)
@@ -187,13 +187,13 @@ def _xlsx_rows(path: Path, dataset: Dataset) -> Iterator[list[Cell]]:
         for name in workbook.sheet_names:
             sheet = workbook.get_sheet_by_name(name)
             above: list[list[Cell]] = [[] for _ in range(sheet.start[0] if sheet.start else 0)]
-            head = above + list(itertools.islice(sheet.iter_rows(), _HEADER_SEARCH_ROWS))
+            head = above + [list(r) for r in itertools.islice(sheet.iter_rows(), _HEADER_SEARCH_ROWS)]
             try:
                 find_header(head, dataset)
             except FileRefusedError as error:
                 refusal = refusal or error
                 continue
-            return itertools.chain(above, sheet.iter_rows())
+            return itertools.chain(above, (list(row) for row in sheet.iter_rows()))
     except FileRefusedError:
         raise
     except Exception as error:  # calamine's and zipfile's errors share no base class

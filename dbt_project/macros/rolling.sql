@@ -61,6 +61,15 @@ changes as (
 )
 {%- endmacro %}
 
+{#- The running sums of the changes, one column per measure; a day without change adds nothing. -#}
+{% macro running_counts(relation, measures, partition, day) -%}
+    {% for measure in measures -%}
+    cast(sum(coalesce({{ relation }}.{{ measure }}, 0)) over (
+        partition by {{ partition }} order by {{ day }} rows unbounded preceding
+    ) as bigint) as {{ measure }}{% if not loop.last %},{% endif %}
+    {% endfor %}
+{%- endmacro %}
+
 {#- The counts of `changes` on every day on which the first measure is above zero, up to the as-of
     date. Yields the CTE `rolling`: the key, `metric_date` and the counts. A count stays the same
     until the next change, which is at most one window away. -#}
@@ -70,11 +79,7 @@ counts as (
         {{ key | join(", ") }},
         change_date,
         lead(change_date) over (partition by {{ key | join(", ") }} order by change_date) as next_change_date,
-        {%- for measure in measures %}
-        cast(sum({{ measure }}) over (
-            partition by {{ key | join(", ") }} order by change_date rows unbounded preceding
-        ) as bigint) as {{ measure }}{% if not loop.last %},{% endif %}
-        {%- endfor %}
+        {{ running_counts("changes", measures, key | join(", "), "change_date") }}
     from changes
 ),
 

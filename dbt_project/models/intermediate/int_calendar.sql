@@ -1,7 +1,8 @@
 -- grain: calendar_date, from the first delivery to the as-of date and at least one window long
 with digits as (
     {% for digit in range(10) -%}
-    select {{ digit }} as digit{% if not loop.last %} union all{% endif %}
+    select {{ digit }} as digit
+    {% if not loop.last %}union all{% endif %}
     {% endfor %}
 ),
 

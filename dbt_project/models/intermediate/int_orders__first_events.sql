@@ -5,8 +5,12 @@ with first_events as (
         order_id,
         min(case when metric = 'nrr' then event_date end) as first_negative_review_date,
         min(case when is_sellers_part then event_date end) as first_seller_negative_review_date,
-        min(case when metric = 'nrr' and category = 'product' then event_date end) as first_product_negative_review_date,
-        min(case when metric = 'nrr' and category = 'service' then event_date end) as first_service_negative_review_date,
+        min(
+            case when metric = 'nrr' and category = 'product' then event_date end
+        ) as first_product_negative_review_date,
+        min(
+            case when metric = 'nrr' and category = 'service' then event_date end
+        ) as first_service_negative_review_date,
         min(case when metric = 'sfrr' then event_date end) as first_seller_fault_return_date
     from {{ ref("int_feedback_events") }}
     where counts_by_itself

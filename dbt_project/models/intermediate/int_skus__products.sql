@@ -24,11 +24,20 @@ review_products as (
 ),
 
 skus as (
-    select shop_id, sku_id from order_names where version_rank = 1
+    select
+        shop_id,
+        sku_id
+    from order_names
     union
-    select shop_id, sku_id from review_products where version_rank = 1
+    select
+        shop_id,
+        sku_id
+    from review_products
     union
-    select shop_id, sku_id from {{ ref("stg_exports__products") }}
+    select
+        shop_id,
+        sku_id
+    from {{ ref("stg_exports__products") }}
 ),
 
 known as (

@@ -1,14 +1,14 @@
 -- grain: shop_id x metric_date x metric
-with
-{%- set numerators = {
+{% set numerators = {
     "nrr": "negative_review_orders",
     "nrr_seller": "seller_negative_review_orders",
     "nrr_product": "product_negative_review_orders",
     "nrr_service": "service_negative_review_orders",
     "sfrr": "seller_fault_return_orders",
 } %}
-figures as (
-    {%- for metric, numerator in numerators.items() %}
+
+with figures as (
+    {% for metric, numerator in numerators.items() -%}
     select
         shop_id,
         metric_date,
@@ -18,7 +18,7 @@ figures as (
         {{ metric }} as rate
     from {{ ref("shop_metrics_daily") }}
     {% if not loop.last %}union all{% endif %}
-    {%- endfor %}
+    {% endfor %}
 ),
 
 with_targets as (

@@ -41,7 +41,7 @@ ranked as (
             when is_counted
                 then row_number() over (
                     partition by shop_id, metric_date, metric, is_counted
-                    order by orders desc, reason_code
+                    order by orders desc, reason_code asc
                 )
         end as rank
     from with_totals

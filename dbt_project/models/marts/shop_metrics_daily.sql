@@ -33,11 +33,7 @@ counts as (
     select
         d.shop_id,
         d.metric_date,
-        {%- for measure in measures %}
-        cast(sum(coalesce(c.{{ measure }}, 0)) over (
-            partition by d.shop_id order by d.metric_date rows unbounded preceding
-        ) as bigint) as {{ measure }}{% if not loop.last %},{% endif %}
-        {%- endfor %}
+        {{ running_counts("c", measures, "d.shop_id", "d.metric_date") }}
     from shop_days as d
     left join changes as c
         on d.shop_id = c.shop_id and d.metric_date = c.change_date

@@ -1,0 +1,57 @@
+# Two commands are all a fresh machine needs: make run, make test.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+DATA := $(or $(FEEDBACK_DATA_DIR),data)
+
+.PHONY: run test check dev setup sample generate format lock bench clean
+
+run: $(READY) ## compute and publish; lays out sample exports in an empty data directory
+	@test -e "$(DATA)/shops.csv" || test -d "$(DATA)/landing" || $(BIN)/feedback sample "$(DATA)"
+	@$(BIN)/feedback run --data-dir "$(DATA)"
+
+test: $(READY) ## lint, types, all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+	$(BIN)/pytest --cov
+
+check: $(READY) ## the same without the slow ones
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow"
+
+dev: $(READY) ## the Dagster UI on localhost
+	@$(BIN)/feedback dev --data-dir "$(DATA)"
+
+bench: $(READY) ## the figures of benchmarks/README.md
+	$(BIN)/python benchmarks/run_time.py
+
+generate: $(READY) ## dbt sources and seeds from the contracts
+	$(BIN)/python -m dagster_project.lib.dbt_sources
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## pin all packages anew; upgrade on purpose
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 1; }
+	@echo "Setting up .venv (a minute or two, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+clean: ## remove the environment and what dbt compiled; never data
+	rm -rf .venv dbt_project/target
