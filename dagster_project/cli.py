@@ -23,6 +23,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_GATE_CLOSED = (
+    "A quality gate is closed. Put right what the critical rules above name, or take a wrong file "
+    "back out with `feedback retract <id>`; then run again."
+)
+
 DataDirOption = Annotated[
     Path | None,
     typer.Option("--data-dir", help="The data directory; default $FEEDBACK_DATA_DIR, else data."),
@@ -51,7 +56,7 @@ def run(
     from dagster_project.runner import run_job
 
     data = _data(data_dir)
-    out, err = Console(), Console(stderr=True)
+    out, err = Console(), Console(file=sys.stderr)  # the job's own stderr goes to its log
     with _errors_for_people(err):
         read_shops(data.shops_csv)
         with _progress(err) as say:
@@ -72,14 +77,15 @@ def run(
             out.print(summary.show_outputs(data))
             out.print(summary.outcome_line(outcome.published, manifest))
             return
-        for error in outcome.errors:
-            err.print(f"[bold red]Error:[/] {_plain(error)}")
+        for error in outcome.errors or [_GATE_CLOSED]:
+            err.print(f"[bold red]Error:[/] {_plain(error)}", soft_wrap=True)
         if not outcome.misconfigured:
             kept = manifest["publication_id"] if manifest else None
             err.print(
                 f"Nothing was published; readers still see {kept}."
                 if kept
-                else "Nothing was published."
+                else "Nothing was published.",
+                soft_wrap=True,
             )
             err.print(f"The log is {data.logs / outcome.run_id}.log", soft_wrap=True)
     raise typer.Exit(2 if outcome.misconfigured else 1)
@@ -117,6 +123,8 @@ def retract(
     with _errors_for_people(err):
         if len(file_id) < 8:
             raise ConfigurationError("Give at least the first 8 digits of the file's id.")
+        if not data.ledger.exists():
+            raise ConfigurationError(f"Nothing was ever loaded into {data.root}.")
         with Ledger.open(data.ledger) as ledger:
             found = ledger.retract(file_id, datetime.now(UTC))
         if len({entry.file_id for entry in found}) != 1:

@@ -18,4 +18,6 @@ defs = dg.Definitions(
     schedules=[daily_schedule],
     sensors=[new_landing_files],
     resources=RESOURCES,
+    # one process: starting another for each step would cost more than the steps
+    executor=dg.in_process_executor,
 )

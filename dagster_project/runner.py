@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from dagster_project.lib.database import one_run_at_a_time
 from dagster_project.lib.dbt_manifest import ensure_manifest
 from dagster_project.lib.paths import DataDir
 
@@ -46,8 +47,13 @@ def prepare_instance(data: DataDir) -> None:
 
 
 def run_job(data: DataDir, as_of: date | None, say: Callable[[str], None]) -> RunOutcome:
-    """Run the daily job once; what it logs goes to `data/logs`, what people need to the outcome."""
+    """Run the daily job once; what it logs goes to `data/logs`, what people need to the outcome.
+
+    Raises BusyError when another run is at work, FeedbackError when dbt cannot read its project.
+    """
     started = time.monotonic()
+    with one_run_at_a_time(data.lock, wait=False):
+        pass  # a person is told at once what the job itself would wait for
     prepare_instance(data)
     ensure_manifest()
     data.logs.mkdir(parents=True, exist_ok=True)
@@ -108,6 +114,13 @@ def _note_failure(outcome: RunOutcome, step: str, error: Any) -> None:
     names = {cause.cls_name: cause for cause in causes if cause is not None}
     if "DagsterAssetCheckFailedError" in names:
         return  # the closed rules stand in the ledger, with their examples
+    if "DagsterExecutionInterruptedError" in names:
+        outcome.errors.append(f"Stopped during {step}; run again to take it up.")
+        return
+    if "DagsterDbtCliRuntimeError" in names:
+        _, _, reported = names["DagsterDbtCliRuntimeError"].message.rpartition("dbt logs:")
+        outcome.errors.append(f"dbt: {reported.strip()}")
+        return
     for name in ("ConfigurationError", "GateClosedError", "BusyError", "FeedbackError"):
         if name in names:
             outcome.misconfigured |= name == "ConfigurationError"

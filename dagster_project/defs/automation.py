@@ -14,8 +14,6 @@ daily_run = dg.define_asset_job(
     "daily_run",
     selection=dg.AssetSelection.all(),
     description="Ingest, raw gate, dbt, publish gate, publish.",
-    # one process: starting another for each step would cost more than the steps
-    executor_def=dg.in_process_executor,
 )
 
 daily_schedule = dg.ScheduleDefinition(

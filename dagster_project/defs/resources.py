@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject
 
+from dagster_project.lib.database import one_run_at_a_time
 from dagster_project.lib.paths import DBT_DIR, DataDir
 
 WRITER_POOL = "duckdb_writer"
@@ -25,6 +27,28 @@ class DataDirectory(dg.ConfigurableResource[None]):
     def paths(self) -> DataDir:
         """The places within it."""
         return DataDir(Path(self.root))
+
+    @contextmanager
+    def yield_for_execution(  # type: ignore[override]
+        self, context: dg.InitResourceContext
+    ) -> Iterator[DataDirectory]:
+        """One run at a time from its first step to its last; a sensor, which only looks, need not wait."""
+        if context.run is None or context.instance is None:
+            yield self
+            return
+        with one_run_at_a_time(self.paths.lock):
+            _bury_dead_runs(context.instance, context.run.run_id)
+            yield self
+
+
+def _bury_dead_runs(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Take their pool slots from runs that were killed, for which every later run would wait."""
+    storage = instance.event_log_storage
+    for dead in storage.get_concurrency_run_ids() - {run_id}:
+        run = instance.get_run_by_id(dead)
+        if run is not None and not run.is_finished:
+            instance.report_run_failed(run, "The process of this run ended before the run did.")
+        storage.free_concurrency_slots_for_run(dead)
 
 
 class Dbt(DbtCliResource):  # type: ignore[misc]

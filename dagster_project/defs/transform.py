@@ -31,7 +31,6 @@ def dbt_models(
 ) -> Iterator[Any]:
     """Build the models and run their data tests; unit tests belong to development."""
     os.environ["FEEDBACK_WAREHOUSE"] = str(data.paths.warehouse)
-    os.environ["DBT_LOG_PATH"] = str(data.paths.dbt / "logs")
     yield from dbt.cli(
         ["build", "--exclude-resource-type", "unit_test"],
         context=context,

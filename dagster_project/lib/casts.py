@@ -12,9 +12,15 @@ from dagster_project.lib.contracts import Column, Dataset
 from dagster_project.lib.shops import Shop
 from dagster_project.lib.sql import identifier, literal
 
-_DATE_PART = r"^[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}"
-_CLOCKS = ("%H:%M:%S", "%I:%M:%S %p", "%H:%M", "%I:%M %p", "%H:%M:%S.%f")
-_DAY_FIRST, _MONTH_FIRST = "%d/%m/%Y", "%m/%d/%Y"
+_DATE_PART = r"^([0-9]{1,4})[./-]([0-9]{1,2})[./-]([0-9]{1,4})"
+_YEAR_FIRST = r"^[0-9]{4}[./-][0-9]{1,2}[./-][0-9]{1,2}([T ]|$)"
+_YEAR_LAST = r"^[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{4}( |$)"
+_ORDERS = {
+    "year-month-day": (_YEAR_FIRST, "%Y-%m-%d"),
+    "day/month/year": (_YEAR_LAST, "%d-%m-%Y"),
+    "month/day/year": (_YEAR_LAST, "%m-%d-%Y"),
+}
+_CLOCKS = ("%H:%M:%S", "%I:%M:%S %p", "%H:%M", "%I:%M %p", "%H:%M:%S.%n")
 _OFFSET = r":[0-9]{2}(\.[0-9]+)?\s*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
 
@@ -79,10 +85,11 @@ def cast_sql(column: Column, formats: DateFormats, shop: Shop) -> str:
     """SQL that types the text of `column`; null where the text does not fit."""
     text = identifier(column.name)
     if column.kind == "integer":
-        number = f"try_cast({text} as decimal(18, 3))"
-        return f"case when {number} = trunc({number}) then try_cast({number} as integer) end"
+        whole = f"try_cast(split_part({text}, '.', 1) as integer)"
+        return f"case when regexp_matches({text}, '^-?[0-9]+([.]0*)?$') then {whole} end"
     if column.type == "DOUBLE":
-        return f"try_cast({text} as double)"
+        number = f"try_cast({text} as double)"
+        return f"case when isfinite({number}) then {number} end"
     if column.kind == "number":
         return _money_sql(text)
     if column.kind == "boolean":
@@ -94,33 +101,38 @@ def cast_sql(column: Column, formats: DateFormats, shop: Shop) -> str:
 
 
 def _timestamp_sql(text: str, order: str, timezone: str) -> str:
-    if order == "year-month-day":
-        moment = f"try_cast(regexp_replace({text}, '\\s+(Z|[+-])', '\\1') as timestamptz)"
-        plain = f"try_cast(replace(replace({text}, '/', '-'), 'T', ' ') as timestamp)"
-        return (
-            f"case when not regexp_matches({text}, {literal(_DATE_PART)}) then null "
-            f"when regexp_matches({text}, {literal(_OFFSET)}) "
-            f"then timezone({literal(timezone)}, {moment}) else {plain} end"
-        )
-    day = _DAY_FIRST if order == "day/month/year" else _MONTH_FIRST
+    pattern, day = _ORDERS[order]
+    dashed = f"rtrim(regexp_replace({text}, {literal(_DATE_PART + '[T ]?')}, '\\1-\\2-\\3 '))"
     stamps = ", ".join(literal(f"{day} {clock}") for clock in _CLOCKS) + f", {literal(day)}"
-    slashed = f"translate(left({text}, 10), '.-', '//') || substr({text}, 11)"
-    return f"try_strptime({slashed}, [{stamps}])"
+    stamp = f"try_strptime({dashed}, [{stamps}])"
+    if order == "year-month-day":
+        moment = f"try_cast(regexp_replace({dashed}, '\\s+(Z|[+-])', '\\1') as timestamptz)"
+        stamp = (
+            f"case when regexp_matches({text}, {literal(_OFFSET)}) "
+            f"then timezone({literal(timezone)}, {moment}) else {stamp} end"
+        )
+    return f"case when regexp_matches({text}, {literal(pattern)}) then {stamp} end"
 
 
 def _money_sql(text: str) -> str:
     """Money in any country's way of writing: symbols and codes off, dot or comma as thousands.
 
     A single kind of separator is the thousands' when three digits follow each; with both kinds the
-    last one is the decimals'.
+    last one is the decimals'. Letters between digits, as in `1.5E+06`, make no amount.
     """
-    bare = f"ltrim(regexp_replace({text}, '[^0-9.,-]', '', 'g'), '.')"
+    amount = (
+        r"^(-?)(?:[^0-9.,()-]+[.]?)?(-?)\s*([0-9](?:[0-9.,'\x{a0}\x{202f} ]*[0-9])?)[^0-9()-]*$"
+    )
+    bare = (
+        f"regexp_replace(regexp_replace({text}, {literal(amount)}, '\\1\\2\\3'), "
+        r"'[''\x{a0}\x{202f} ]', '', 'g')"
+    )
     return (
         f"case when regexp_matches({bare}, '^-?[1-9][0-9]{{0,2}}([.][0-9]{{3}})+$') "
         f"or regexp_matches({bare}, '^-?[1-9][0-9]{{0,2}}(,[0-9]{{3}})+$') "
         f"then try_cast(regexp_replace({bare}, '[.,]', '', 'g') as decimal(18, 2)) "
-        f"when regexp_matches({bare}, '^-?([0-9]+|[0-9]{{1,3}}(,[0-9]{{3}})+)([.][0-9]+)?$') "
+        f"when regexp_matches({bare}, '^-?([0-9]+|[1-9][0-9]{{0,2}}(,[0-9]{{3}})+)([.][0-9]+)?$') "
         f"then try_cast(replace({bare}, ',', '') as decimal(18, 2)) "
-        f"when regexp_matches({bare}, '^-?([0-9]+|[0-9]{{1,3}}([.][0-9]{{3}})+),[0-9]+$') "
+        f"when regexp_matches({bare}, '^-?([0-9]+|[1-9][0-9]{{0,2}}([.][0-9]{{3}})+),[0-9]+$') "
         f"then try_cast(replace(replace({bare}, '.', ''), ',', '.') as decimal(18, 2)) end"
     )

@@ -1,7 +1,10 @@
-"""Connections to the pipeline's own DuckDB files."""
+"""Who may use the pipeline's own DuckDB files: one run at a time, one writer each."""
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -23,3 +26,17 @@ def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection
                 "To query, open published/marts.duckdb, which is never locked."
             ) from error
         raise
+
+
+@contextmanager
+def one_run_at_a_time(lock: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold `lock` until done or dead; raises BusyError where it is held and waiting is not wanted."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(
+                f"Another run is at work in {lock.parent}; wait for it to end, then run again."
+            ) from error
+        yield

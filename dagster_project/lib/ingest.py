@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from dagster_project.lib.errors import FileRefusedError
 from dagster_project.lib.landing import LandingFile, exported_at, find_files
 from dagster_project.lib.ledger import FileEntry, Ledger, Reject
 from dagster_project.lib.paths import DataDir
-from dagster_project.lib.readers import read_text
+from dagster_project.lib.readers import can_read, read_text
 from dagster_project.lib.shops import Shop, read_shops
 from dagster_project.lib.sql import identifier, literal
 
@@ -39,7 +40,9 @@ LINEAGE_DESCRIPTIONS = {
     "_file_id": "sha-256 of the file's bytes, in hex.",
     "_row_number": "Row of the file, 1 = the first.",
     "_exported_at": "When the file was exported, in shop time.",
-    "_missing_columns": "Columns that the file's layout lacks, as `,a,b,`; a lone comma when it has all.",
+    "_missing_columns": (
+        "Columns that the file's layout lacks, as `,a,b,`; a lone comma when it has all."
+    ),
 }
 _MESSAGES = {
     "too_many_cells": "the row has more cells than the header",
@@ -50,6 +53,7 @@ _MESSAGES = {
     "not_a_timestamp": "the value is no date and time of the form {format}",
     "not_an_integer": "the value is no whole number",
     "not_a_number": "the value is no amount of money",
+    "not_a_boolean": "the value is neither true nor false",
     "out_of_range": "the value lies outside {minimum} … {maximum}",
     "event_after_export": "the event is dated more than a day after the file was exported",
 }
@@ -105,23 +109,35 @@ def _what_is_new(
     An export without news has the bytes of the one before; its later name still says until when
     the shop is covered. Of several names for the same bytes the latest export is taken.
     """
-    datasets = load_datasets()
-    new: dict[tuple[str, str, str], LandingFile] = {}
+    latest: dict[tuple[str, str, str], LandingFile] = {}
     for file in files:
         identity = (file.shop_id, file.dataset, file.file_id)
-        stamp = exported_at(file.path.name) or datetime.min
-        entry = known.get(identity)
-        if entry is not None and entry.status != "refused":
-            if entry.status == "retracted" or stamp <= (entry.exported_at or datetime.min):
-                continue
-        elif entry is not None:
-            reader = _reader_version(datasets.get(file.dataset), shops[file.shop_id])
-            if entry.reader == reader:
-                continue
-        other = new.get(identity)
-        if other is None or stamp > (exported_at(other.path.name) or datetime.min):
-            new[identity] = file
-    return list(new.values())
+        if identity not in latest or _rank(file) > _rank(latest[identity]):
+            latest[identity] = file
+    owners = _owners(known.values())
+    return [
+        file
+        for identity, file in latest.items()
+        if _is_news(file, known.get(identity), shops[file.shop_id], owners.get(file.file_id))
+    ]
+
+
+def _rank(file: LandingFile) -> tuple[bool, datetime]:
+    return can_read(file.path), exported_at(file.path.name) or datetime.min
+
+
+def _is_news(file: LandingFile, entry: FileEntry | None, shop: Shop, owner: str | None) -> bool:
+    if entry is None:
+        return True
+    if entry.status == "refused":
+        return entry.reader != _reader_version(file, shop, owner)
+    _, stamp = _rank(file)
+    return entry.status == "loaded" and stamp > (entry.exported_at or datetime.min)
+
+
+def _owners(entries: Iterable[FileEntry]) -> dict[str, str]:
+    """The shop of each file that has rows; only files without rows may lie under several shops."""
+    return {e.file_id: e.shop_id for e in entries if e.status == "loaded" and e.rows_read}
 
 
 def batch_path(raw: Path, dataset: str, batch_id: str) -> Path:
@@ -129,10 +145,14 @@ def batch_path(raw: Path, dataset: str, batch_id: str) -> Path:
     return raw / dataset / f"{batch_id}.parquet"
 
 
-def _reader_version(dataset: Dataset | None, shop: Shop) -> str:
-    """What a refusal depended on; a file refused by an older reader is tried again."""
+def _reader_version(file: LandingFile, shop: Shop, owner: str | None) -> str:
+    """What a refusal depends on beside the bytes; when it changes, the file is tried again."""
     version = importlib.metadata.version("feedback-warehouse")
-    return f"{version}:{dataset.fingerprint if dataset else ''}:{shop.region}:{shop.timezone}"
+    dataset = load_datasets().get(file.dataset)
+    contract = dataset.fingerprint if dataset else ""
+    name = f"{file.path.suffix.lower()}:{exported_at(file.path.name) or ''}"
+    other_owner = owner if owner and owner != shop.shop_id else ""
+    return f"{version}:{contract}:{shop.region}:{shop.timezone}:{name}:{other_owner}"
 
 
 def _clear_litter(data: DataDir, batches: set[str]) -> None:
@@ -154,7 +174,7 @@ class _Loader:
         self.started = started
         self.entries: list[FileEntry] = []
         self.rejects: list[Reject] = []
-        self._owners = {e.file_id: e.shop_id for e in known if e.status == "loaded" and e.rows_read}
+        self._owners = _owners(known)
         self._tables: set[str] = set()
         self.con = duckdb.connect(
             config={
@@ -181,7 +201,7 @@ class _Loader:
             message="",
             layout="",
             batch_id=self.batch_id,
-            reader=_reader_version(dataset, shop),
+            reader=_reader_version(file, shop, self._owners.get(file.file_id)),
             ingested_at=self.started,
         )
         try:
@@ -200,13 +220,13 @@ class _Loader:
         self, file: LandingFile, shop: Shop, dataset: Dataset, entry: FileEntry
     ) -> FileEntry:
         present = read_text(self.con, file.path, dataset, "text_rows")
-        self._drop_what_is_no_row(dataset)
+        self._drop_description_row(dataset)
         (rows_read,) = self._one("select count(*) from text_rows")
         owner = self._owners.get(file.file_id)
         if rows_read and owner not in (None, file.shop_id):
             raise FileRefusedError(
-                f"has the very bytes of a file of {owner}; it lies under {file.shop_id} by mistake, "
-                f"or under {owner} (then retract {file.file_id[:12]})"
+                f"has the very bytes of a file of {owner}; it lies under {file.shop_id} by "
+                f"mistake, or under {owner} (then retract {file.file_id[:12]})"
             )
         formats = find_date_formats(self.con, "text_rows", dataset, shop)
         stamp = exported_at(file.path.name) or self._latest_event(dataset, formats, shop)
@@ -219,7 +239,8 @@ class _Loader:
         rejects = self._rejects(file, dataset, formats, present)
         if len(rejects) * 100 > dataset.reject_limit_percent * rows_read:
             self.rejects += rejects
-            worst = max(rejects, key=lambda r: sum(o.rule == r.rule for o in rejects))
+            often = Counter((r.column_name, r.rule) for r in rejects)
+            worst = max(rejects, key=lambda r: often[r.column_name, r.rule])
             return replace(
                 entry,
                 exported_at=stamp,
@@ -245,20 +266,14 @@ class _Loader:
             layout=",".join(c.name for c in dataset.columns if c.name in present),
         )
 
-    def _drop_what_is_no_row(self, dataset: Dataset) -> None:
-        """Blank lines, and the row of column descriptions that some exports have."""
-        names = [identifier(c.name) for c in dataset.columns]
+    def _drop_description_row(self, dataset: Dataset) -> None:
+        """Drop the row of column descriptions that some exports have under the header."""
+        first = identifier(dataset.columns[0].name)
         self.con.execute(
-            f"delete from text_rows where _problem is null and coalesce({', '.join(names)}) is null"
+            f"delete from text_rows where lower({first}) in (select unnest(?::varchar[])) "
+            "and _row_number = (select min(_row_number) from text_rows)",
+            [list(dataset.description_row)],
         )
-        if dataset.description_row:
-            self.con.execute(
-                "delete from text_rows where lower(list_first(["
-                + ", ".join(names)
-                + "])) in (select unnest(?)) "
-                "and _row_number = (select min(_row_number) from text_rows)",
-                [list(dataset.description_row)],
-            )
 
     def _latest_event(
         self, dataset: Dataset, formats: DateFormats, shop: Shop
@@ -273,14 +288,9 @@ class _Loader:
     def _type_rows(
         self, dataset: Dataset, formats: DateFormats, shop: Shop, stamp: datetime
     ) -> None:
-        typed = ", ".join(
-            f"{cast_sql(c, formats, shop)} as {identifier('typed_' + c.name)}"
-            for c in dataset.columns
-        )
         self.con.execute(
             "create or replace temp table typed_rows as "
-            f"with typed as (select *, {typed} from ({_with_fallbacks(dataset)})) "
-            f"select *, {_first_broken_rule(dataset)} as _broken from typed",
+            + typed_rows_sql(dataset, formats, shop, "text_rows"),
             [stamp + timedelta(days=1)] * sum(c.is_event_time for c in dataset.columns),
         )
 
@@ -293,13 +303,7 @@ class _Loader:
         ).fetchall()
         rejects = []
         for row_number, broken in rows:
-            name, rule = broken.split(":")
-            column = dataset.column(name) if name else None
-            message = _MESSAGES[rule].format(
-                format=formats.orders.get(name, ""),
-                minimum=column.minimum if column else None,
-                maximum=column.maximum if column and column.maximum is not None else "…",
-            )
+            column, rule, message = explain(broken, dataset, formats)
             rejects.append(
                 Reject(
                     dataset=dataset.name,
@@ -307,7 +311,7 @@ class _Loader:
                     file_id=file.file_id,
                     source_file=file.name,
                     row_number=row_number,
-                    column_name=column.headers[0] if column else "",
+                    column_name=column,
                     rule=rule,
                     message=message,
                     batch_id=self.batch_id,
@@ -349,14 +353,43 @@ class _Loader:
         return self.con.execute(query).fetchone() or ()
 
 
-def _with_fallbacks(dataset: Dataset) -> str:
+def typed_rows_sql(dataset: Dataset, formats: DateFormats, shop: Shop, table: str) -> str:
+    """SQL of the text rows of `table` with `typed_<column>` for each column, and `_broken`.
+
+    `_broken` is null or the first rule that the row breaks, for `explain`. Each event time of the
+    contract takes one parameter: the latest time that is believed.
+    """
+    typed = ", ".join(
+        f"{cast_sql(c, formats, shop)} as {identifier('typed_' + c.name)}" for c in dataset.columns
+    )
+    return (
+        f"with typed as (select *, {typed} from ({_with_fallbacks(dataset, table)})) "
+        f"select *, {_first_broken_rule(dataset)} as _broken from typed"
+    )
+
+
+def explain(broken: str, dataset: Dataset, formats: DateFormats) -> tuple[str, str, str]:
+    """The column, as the platform spells it, the rule and the words for a value of `_broken`."""
+    name, rule = broken.split(":")
+    if not name:
+        return "", rule, _MESSAGES[rule]
+    column = dataset.column(name)
+    message = _MESSAGES[rule].format(
+        format=formats.orders.get(name, ""),
+        minimum="…" if column.minimum is None else column.minimum,
+        maximum="…" if column.maximum is None else column.maximum,
+    )
+    return column.headers[0], rule, message
+
+
+def _with_fallbacks(dataset: Dataset, table: str) -> str:
     replaced = ", ".join(
         f"coalesce({identifier(c.name)}, {literal(c.fallback + ':')} || {identifier(c.fallback)}) "
         f"as {identifier(c.name)}"
         for c in dataset.columns
         if c.fallback
     )
-    return f"select * {f'replace ({replaced})' if replaced else ''} from text_rows"
+    return f"select * {f'replace ({replaced})' if replaced else ''} from {identifier(table)}"
 
 
 def _first_broken_rule(dataset: Dataset) -> str:
@@ -376,7 +409,7 @@ def _column_rules(column: Column) -> list[tuple[str, str]]:
     if column.required:
         rules.append((f"{text} is null", "required"))
     if column.is_identifier:
-        digits_lost = literal(r"^[0-9]([.,][0-9]+)?[eE]\+[0-9]+$")
+        digits_lost = literal(r"^[0-9]([.,][0-9]+)?[eE]\+[0-9]+$|^[0-9]+[.,]0+$")
         rules.append((f"regexp_matches({text}, {digits_lost})", "digits_lost"))
     if column.max_length is not None:
         rules.append((f"length({text}) > {column.max_length}", "too_long"))

@@ -18,13 +18,17 @@ _UNFINISHED = re.compile(r"^(\.|~\$)|\.(part|partial|tmp|crdownload|download|fil
 
 _STAMP = re.compile(
     r"(?<!\d)(?P<y>20\d{2})(?P<s>[-_.]?)(?P<m>0[1-9]|1[0-2])(?P=s)(?P<d>0[1-9]|[12]\d|3[01])"
-    r"(?:[-_ T.]?(?P<H>[01]\d|2[0-3])[-_:.]?(?P<M>[0-5]\d)(?:[-_:.]?(?P<S>[0-5]\d))?(?!\d|-\d))?"
+    r"(?:[-_ T.]?(?P<H>[01]\d|2[0-3])[-_:.]?(?P<M>[0-5]\d)(?:[-_:.]?(?P<S>[0-5]\d))?(?!\d|-\d)"
+    r"|(?!\d))"
 )
 
 
 @dataclass(frozen=True)
 class LandingFile:
-    """One file in the landing folder; `file_id` is the sha-256 of its bytes, in hex."""
+    """One file in the landing folder; `file_id` is the sha-256 of its bytes, in hex.
+
+    `dataset` is the folder it lies in, seen from the shop's; it need not be one that is known.
+    """
 
     path: Path
     shop_id: str
@@ -52,11 +56,12 @@ def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
                 f"`{printable(shop_dir.name)},<name>,<region>,<timezone>,<currency>` to shops.csv, "
                 "or rename the folder."
             )
-        for dataset_dir in sorted(_folders(shop_dir)):
-            for path in sorted(dataset_dir.iterdir()):
-                if path.is_symlink() or not path.is_file() or _UNFINISHED.search(path.name):
-                    continue
-                yield LandingFile(path, shop_dir.name, dataset_dir.name, sha256(path))
+        for path in sorted(shop_dir.rglob("*")):
+            inside = path.relative_to(shop_dir)
+            if path.is_symlink() or not path.is_file() or any(map(_UNFINISHED.search, inside.parts)):
+                continue
+            dataset = printable(inside.parent.as_posix())
+            yield LandingFile(path, shop_dir.name, dataset, sha256(path))
 
 
 def _folders(path: Path) -> Iterator[Path]:

@@ -75,6 +75,11 @@ class DataDir:
         return self.root / "logs"
 
     @property
+    def lock(self) -> Path:
+        """Held by the run that is at work; the system lets go of it when its process dies."""
+        return self.root / "run.lock"
+
+    @property
     def tmp(self) -> Path:
         """Scratch space; what lies here at the start of a run is litter of a dead one."""
         return self.root / "tmp"

@@ -7,22 +7,27 @@ read again, row by row, so that only the faulty rows are lost. XLSX goes through
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import csv
+import glob
+import io
 import itertools
+import mmap
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-from python_calamine import CalamineWorkbook
+from python_calamine import CalamineSheet, CalamineWorkbook
 
 from dagster_project.lib.contracts import Column, Dataset
 from dagster_project.lib.errors import FileRefusedError
 from dagster_project.lib.sql import identifier, literal
-from dagster_project.lib.text import BLANKS, MASKS, normalise_header
+from dagster_project.lib.text import BLANKS, MASKS, normalise_header, printable
 
 _HEADER_SEARCH_ROWS = 20
 _HEAD_BYTES = 1 << 20
@@ -30,6 +35,8 @@ _DELIMITERS = (",", ";", "\t")
 _BATCH_ROWS = 50_000
 _MAX_CELL_CHARACTERS = 1 << 20
 _MAX_UNPACKED_BYTES = 2 << 30
+_NOT_UTF_8 = "is not UTF-8 text; open it in a spreadsheet and save it as 'CSV UTF-8'"
+csv.field_size_limit(_MAX_CELL_CHARACTERS)
 
 Cell = str | int | float | bool | datetime | date | time | timedelta | None
 
@@ -43,27 +50,35 @@ class Header:
     positions: dict[str, int]
 
 
+def can_read(path: Path) -> bool:
+    """Whether the file is of a kind that `read_text` knows, by its name."""
+    return path.suffix.lower() in (".csv", ".xlsx")
+
+
 def read_text(
     con: duckdb.DuckDBPyConnection, path: Path, dataset: Dataset, table: str
 ) -> frozenset[str]:
     """Fill the temporary `table` with the file's data rows as text and return its column names.
 
-    The table has `_row_number` BIGINT (1 = the file's first row), `_problem` VARCHAR (why a row
-    cannot be read, else null) and every column of the contract as trimmed VARCHAR, null when blank
-    or when the file has no such column. The returned names are the columns that the file has.
-    Raises FileRefusedError.
+    The table has `_row_number` BIGINT (1 = the file's first row, as a spreadsheet shows it),
+    `_problem` VARCHAR (why a row cannot be read, else null) and every column of the contract as
+    trimmed VARCHAR, null when blank or when the file has no such column. Blank rows are left out.
+    The returned names are the columns that the file has. Raises FileRefusedError.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
-        header = _read_csv(con, path, dataset, table)
-    elif suffix == ".xlsx":
-        header = _read_rows(con, _xlsx_rows(path, dataset), dataset, table)
-    else:
+    if not can_read(path):
         raise FileRefusedError("is neither .csv nor .xlsx; export it again in one of the two")
+    if path.suffix.lower() == ".csv":
+        header = _read_csv(con, path, dataset, table)
+    else:
+        header = _read_rows(con, _xlsx_rows(path, dataset), dataset, table)
+    names = ", ".join(identifier(c.name) for c in dataset.columns)
+    con.execute(
+        f"delete from {identifier(table)} where _problem is null and coalesce({names}) is null"
+    )
     return frozenset(header.positions)
 
 
-def find_header(rows: Iterable[list[Cell]], dataset: Dataset) -> Header:
+def find_header(rows: Iterable[Sequence[Cell]], dataset: Dataset) -> Header:
     """The header among the first rows: the first one that has every required column.
 
     Raises FileRefusedError naming what is missing from the best candidate, or a name that stands
@@ -107,104 +122,136 @@ def _lacks(column: Column, positions: dict[str, int]) -> bool:
 def _read_csv(
     con: duckdb.DuckDBPyConnection, path: Path, dataset: Dataset, table: str
 ) -> Header:
-    delimiter, header, lines_before_data = _sniff_csv(path, dataset)
-    try:
-        con.execute(
-            f"create or replace temp table {identifier(table)} as "
-            f"select row_number() over () + {header.row_number} as _row_number, "
-            f"cast(null as varchar) as _problem, {_text_columns(dataset, header)} "
-            "from read_csv(?, header = false, auto_detect = false, skip = ?, delim = ?, "
-            "quote = '\"', escape = '\"', null_padding = false, "
-            f"max_line_size = {8 * _MAX_CELL_CHARACTERS}, columns = {_csv_columns(header.width)})",
-            [str(path), lines_before_data, delimiter],
-        )
-    except duckdb.Error:
-        return _read_rows(con, _csv_rows(path, delimiter), dataset, table)
-    return header
+    encoding = _encoding(path)
+    delimiter, header = _sniff_csv(path, encoding, dataset)
+    if encoding != "utf-16" and not _has_blank_line(path):
+        with contextlib.suppress(duckdb.Error):
+            con.execute(
+                f"create or replace temp table {identifier(table)} as "
+                f"select _row_number, cast(null as varchar) as _problem, "
+                f"{_text_columns(dataset, header)} "
+                "from (select row_number() over () as _row_number, * "
+                "from read_csv(?, header = false, auto_detect = false, delim = ?, "
+                "quote = '\"', escape = '\"', null_padding = false, hive_partitioning = false, "
+                f"max_line_size = {8 * _MAX_CELL_CHARACTERS}, "
+                f"columns = {_csv_columns(header.width)})) where _row_number > ?",
+                [glob.escape(str(path)), delimiter, header.row_number],
+            )
+            return header
+    return _read_rows(con, _csv_rows(path, encoding, delimiter), dataset, table)
 
 
 def _csv_columns(width: int) -> str:
     return "{" + ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width)) + "}"
 
 
-def _sniff_csv(path: Path, dataset: Dataset) -> tuple[str, Header, int]:
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def _has_blank_line(path: Path) -> bool:
+    """Whether an empty line may stand in the file; DuckDB passes over it without counting it."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return any(content.find(ends) >= 0 for ends in (b"\n\n", b"\n\r\n", b"\r\r"))
+
+
+def _sniff_csv(path: Path, encoding: str, dataset: Dataset) -> tuple[str, Header]:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    else:
-        encoding = "utf-8-sig"
-        head = head.rsplit(b"\n", 1)[0] if len(head) == _HEAD_BYTES else head
     try:
-        lines = head.decode(encoding).splitlines(keepends=True)
+        is_whole = len(head) < _HEAD_BYTES
+        text = codecs.getincrementaldecoder(encoding)().decode(head, final=is_whole)
     except UnicodeDecodeError as error:
-        raise FileRefusedError(
-            "is not UTF-8 text; open it in a spreadsheet and save it as 'CSV UTF-8'"
-        ) from error
+        raise FileRefusedError(_NOT_UTF_8) from error
     refusals = []
     for delimiter in _DELIMITERS:
-        reader = csv.reader(lines, delimiter=delimiter)
-        rows: list[list[Cell]] = []
-        line_ends: list[int] = []
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         try:
-            for row in itertools.islice(reader, _HEADER_SEARCH_ROWS):
-                rows.append(list(row))
-                line_ends.append(reader.line_num)
-            header = find_header(rows, dataset)
+            return delimiter, find_header(itertools.islice(rows, _HEADER_SEARCH_ROWS), dataset)
         except csv.Error as error:
             refusals.append(FileRefusedError(f"is no CSV file ({error})"))
         except FileRefusedError as error:
             refusals.append(error)
-        else:
-            return delimiter, header, line_ends[header.row_number - 1]
-    raise max(refusals, key=lambda e: "lacks" in str(e) or "twice" in str(e))
+    raise _most_telling(refusals)
 
 
-def _csv_rows(path: Path, delimiter: str) -> Iterator[list[Cell]]:
-    with path.open("rb") as file:
-        encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    csv.field_size_limit(_MAX_CELL_CHARACTERS)
+def _most_telling(refusals: list[FileRefusedError]) -> FileRefusedError:
+    return max(refusals, key=lambda e: "lacks" in str(e) or "twice" in str(e))
+
+
+def _csv_rows(path: Path, encoding: str, delimiter: str) -> Iterator[Sequence[Cell]]:
+    """The rows of a file with faults; raises FileRefusedError where one swallows other rows.
+
+    Quotes that are not doubled are taken as they stand, but within a line only: an opening quote
+    that is never closed would make one cell of all that follows.
+    """
+    lines: list[str] = []  # of the row that is being read
+
+    def noted(file: Iterable[str]) -> Iterator[str]:
+        for line in file:
+            lines.append(line)
+            yield line
+
     try:
         with path.open(encoding=encoding, newline="") as file:
-            for row in csv.reader(file, delimiter=delimiter):
-                yield list(row)
+            reader = csv.reader(noted(file), delimiter=delimiter, strict=True)
+            for row_number in itertools.count(1):
+                lines.clear()
+                try:
+                    row = next(reader, None)
+                except csv.Error as error:
+                    if len(lines) > 1:
+                        raise FileRefusedError(
+                            f"has a quote in row {row_number} that is not closed, so that the rows "
+                            "after it cannot be told apart; export it again"
+                        ) from error
+                    row = next(csv.reader(lines, delimiter=delimiter))
+                if row is None:
+                    return
+                yield row
     except UnicodeDecodeError as error:
-        raise FileRefusedError(
-            "is not UTF-8 text; open it in a spreadsheet and save it as 'CSV UTF-8'"
-        ) from error
+        raise FileRefusedError(_NOT_UTF_8) from error
     except csv.Error as error:
         raise FileRefusedError(f"is no CSV file ({error})") from error
 
 
-def _xlsx_rows(path: Path, dataset: Dataset) -> Iterator[list[Cell]]:
-    """The rows of the first sheet that has the dataset's header; raises FileRefusedError."""
+def _xlsx_rows(path: Path, dataset: Dataset) -> Iterator[Sequence[Cell]]:
+    """The rows of the one sheet that has the dataset's header; raises FileRefusedError."""
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MAX_UNPACKED_BYTES:
                 raise FileRefusedError("unpacks to more than 2 GiB")
         workbook = CalamineWorkbook.from_path(str(path))
-        refusal: FileRefusedError | None = None
+        found: dict[str, CalamineSheet] = {}
+        refusals: list[FileRefusedError] = []
         for name in workbook.sheet_names:
             sheet = workbook.get_sheet_by_name(name)
-            above: list[list[Cell]] = [[] for _ in range(sheet.start[0] if sheet.start else 0)]
-            head = above + [list(r) for r in itertools.islice(sheet.iter_rows(), _HEADER_SEARCH_ROWS)]
             try:
-                find_header(head, dataset)
+                find_header(itertools.islice(sheet.iter_rows(), _HEADER_SEARCH_ROWS), dataset)
             except FileRefusedError as error:
-                refusal = refusal or error
-                continue
-            return itertools.chain(above, (list(row) for row in sheet.iter_rows()))
+                refusals.append(error)
+            else:
+                found[printable(name)] = sheet
     except FileRefusedError:
         raise
     except Exception as error:  # calamine's and zipfile's errors share no base class
         raise FileRefusedError(
             f"is no readable XLSX workbook ({type(error).__name__}); export it again"
         ) from error
-    raise refusal or FileRefusedError("has no sheet with rows")
+    if len(found) > 1:
+        raise FileRefusedError(
+            f"has {dataset.name} on several sheets ({', '.join(found)}); "
+            "save each as a file of its own, under the shop it belongs to"
+        )
+    if not found:
+        raise _most_telling(refusals or [FileRefusedError("has no sheet")])
+    (sheet,) = found.values()
+    return sheet.iter_rows()
 
 
 def _read_rows(
-    con: duckdb.DuckDBPyConnection, rows: Iterator[list[Cell]], dataset: Dataset, table: str
+    con: duckdb.DuckDBPyConnection, rows: Iterator[Sequence[Cell]], dataset: Dataset, table: str
 ) -> Header:
     head = list(itertools.islice(rows, _HEADER_SEARCH_ROWS))
     header = find_header(head, dataset)
@@ -234,12 +281,16 @@ def _read_rows(
     return header
 
 
-def _problem(row: list[Cell], width: int, kept: list[int]) -> str | None:
-    if any(cell not in (None, "") for cell in row[width:]):
+def _problem(row: Sequence[Cell], width: int, kept: list[int]) -> str | None:
+    if not _is_blank(row[width:]):
         return "too_many_cells"
-    if 0 < len(row) <= kept[-1] and any(cell not in (None, "") for cell in row):
+    if len(row) <= kept[-1] and not _is_blank(row):
         return "too_few_cells"
     return None
+
+
+def _is_blank(cells: Sequence[Cell]) -> bool:
+    return not any(str(cell).strip(BLANKS) for cell in cells if cell is not None)
 
 
 def _text(cell: Cell) -> str | None:
@@ -263,7 +314,7 @@ def _text_columns(dataset: Dataset, header: Header) -> str:
 
 
 def clean_sql(column: Column, cell: str) -> str:
-    """SQL of a cell as it is kept: trimmed, null when blank; text in NFC, masked where classed so."""
+    """SQL of a cell as kept: trimmed, null when blank; text in NFC, masked where classed so."""
     value = f"trim({cell}, {literal(BLANKS)})"
     if column.kind == "string" and not column.is_identifier:
         value = f"nfc_normalize({value})"

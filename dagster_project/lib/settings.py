@@ -6,9 +6,10 @@ from pathlib import Path
 
 import duckdb
 
-from dagster_project.lib.casts import cast_sql, find_date_formats
+from dagster_project.lib.casts import find_date_formats
 from dagster_project.lib.contracts import Dataset, load_settings
 from dagster_project.lib.errors import ConfigurationError, FileRefusedError
+from dagster_project.lib.ingest import explain, typed_rows_sql
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.readers import read_text
 from dagster_project.lib.shops import Shop
@@ -26,6 +27,8 @@ def load_own_settings(con: duckdb.DuckDBPyConnection, data: DataDir) -> None:
     con.execute("create schema if not exists own_settings")
     if data.settings.is_dir():
         for path in sorted(data.settings.iterdir()):
+            if path.name.startswith("."):
+                continue  # what file managers and open spreadsheets leave
             if path.suffix != ".csv" or path.stem not in settings:
                 raise ConfigurationError(
                     f"{path} is no setting; these are "
@@ -48,19 +51,20 @@ def _load(
     except FileRefusedError as refusal:
         raise ConfigurationError(f"{path} {refusal}.") from refusal
     formats = find_date_formats(con, "setting_rows", setting, _ANY_SHOP)
-    for column in setting.columns:
-        typed = cast_sql(column, formats, _ANY_SHOP)
-        text = identifier(column.name)
-        row = con.execute(
-            f"select _row_number from setting_rows where ({text} is null and ?) "
-            f"or ({text} is not null and {typed} is null) order by 1 limit 1",
-            [column.required],
-        ).fetchone()
-        if row:
-            raise ConfigurationError(
-                f"{path}, row {row[0]}: {column.name} is missing or no {column.kind}. "
-                f"{column.description}"
-            )
-    values = ", ".join(cast_sql(c, formats, _ANY_SHOP) for c in setting.columns)
-    con.execute(f"insert into {table} select {values} from setting_rows")
+    con.execute(
+        "create or replace temp table typed_settings as "
+        + typed_rows_sql(setting, formats, _ANY_SHOP, "setting_rows")
+    )
+    first_broken = con.execute(
+        "select _row_number, _broken from typed_settings where _broken is not null "
+        "order by _row_number limit 1"
+    ).fetchone()
+    if first_broken:
+        row_number, broken = first_broken
+        column, _, message = explain(broken, setting, formats)
+        place = f"row {row_number}, {column}" if column else f"row {row_number}"
+        raise ConfigurationError(f"{path}, {place}: {message}.")
+    values = ", ".join(identifier(f"typed_{c.name}") for c in setting.columns)
+    con.execute(f"insert into {table} select {values} from typed_settings")
     con.execute("drop table setting_rows")
+    con.execute("drop table typed_settings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,14 +40,27 @@ def show_gates(ledger: Ledger, run_id: str) -> RenderableType | None:
     ).fetchall()
     if not rows:
         return None
+    names = {e.file_id: f"{e.shop_id}/{e.dataset}/{e.file_name}" for e in ledger.current_files()}
     table = _table("Quality rules that did not pass", "Severity", "Data", "Rule", "Rows", "What")
     for severity, dataset, rule, failed, checked, message, examples in rows:
         style = "bold red" if severity == "critical" else "yellow"
-        what = message if examples == "[]" else f"{message} For example {examples[:200]}"
+        shown = "; ".join(_example(e, names) for e in json.loads(examples)[:_TOP])
+        what = f"{message} For example {shown}" if shown else message
         table.add_row(
             Text(severity, style), dataset, rule, f"{failed} of {checked}", escape(what)
         )
     return table
+
+
+def _example(example: dict[str, Any], file_names: dict[str, str]) -> str:
+    """One offending row for people: its keys, its file by name and by the id to retract it by."""
+    keys = {name: value for name, value in example.items() if not name.startswith("_")}
+    parts = [f"{name} {value}" for name, value in keys.items()]
+    if file_id := example.get("_file_id"):
+        parts.append(f"in {file_names.get(file_id, 'a file')} (id {file_id[:12]})")
+    if row_number := example.get("_row_number"):
+        parts.append(f"row {row_number}")
+    return ", ".join(parts)
 
 
 def show_refused(ledger: Ledger) -> RenderableType | None:

@@ -6,9 +6,9 @@ import unicodedata
 
 # SQL patterns (RE2) for what is masked in free text, in the order in which they are applied.
 MASKS: tuple[tuple[str, str], ...] = (
-    (r"(?i)\b(?:https?://|www\.)\S+|\b(?:line\.me|wa\.me|t\.me|bit\.ly)/\S+", "[link]"),
+    (r"(?i)(?:https?://|www\.)\S+|(?:[a-z0-9-]+\.)+[a-z]{2,}/\S+", "[link]"),
     (r"[^\s@,;:<>()\[\]]+@[^\s@,;:<>()\[\]]+\.[^\s@,;:<>()\[\].]{2,}", "[e-mail]"),
-    (r"(?:\+|\b)\(?\d(?:[\s().-]{0,2}\d){7,}", "[number]"),
+    (r"\+?\(?\p{Nd}(?:[\s\x{a0}().\-–_/·•]{0,3}\p{Nd}){7,}", "[number]"),
 )
 
 # What is trimmed off a cell: all that Unicode calls white space, zero width, byte order mark.
@@ -19,12 +19,12 @@ BLANKS = (
 
 
 def normalise_header(text: str) -> str:
-    """A header as it is matched: no byte order mark, NFC, trimmed, inner space folded, folded case."""
+    """A header as it is matched: no byte order mark, NFC, trimmed, inner space and case folded."""
     folded = unicodedata.normalize("NFC", text.replace("\ufeff", ""))
     return " ".join(folded.split()).casefold()
 
 
 def printable(text: str, limit: int = 120) -> str:
-    """Outside text made safe for one line of a message: control characters shown, cut at `limit`."""
+    """Outside text made safe for a line of a message: control characters shown, cut at `limit`."""
     shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -46,11 +46,6 @@ def publish_suites() -> tuple[Suite, ...]:
     )
 
 
-def closed(results: Sequence[QualityResult]) -> list[QualityResult]:
-    """The results that close a gate: critical rules that did not pass."""
-    return [r for r in results if r.severity == "critical" and not r.passed]
-
-
 def check(
     connection: duckdb.DuckDBPyConnection, suites: Sequence[Suite], run_id: str
 ) -> list[QualityResult]:
