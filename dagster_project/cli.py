@@ -56,7 +56,7 @@ def run(
     from dagster_project.runner import run_job
 
     data = _data(data_dir)
-    out, err = Console(), Console(file=sys.stderr)  # the job's own stderr goes to its log
+    out, err = _out(), Console(file=sys.stderr)  # the job's own stderr goes to its log
     with _errors_for_people(err):
         read_shops(data.shops_csv)
         with _progress(err) as say:
@@ -119,7 +119,7 @@ def retract(
     from dagster_project.lib.ledger import Ledger
 
     data = _data(data_dir)
-    out, err = Console(), Console(stderr=True)
+    out, err = _out(), Console(stderr=True)
     with _errors_for_people(err):
         if len(file_id) < 8:
             raise ConfigurationError("Give at least the first 8 digits of the file's id.")
@@ -155,6 +155,12 @@ def dev(data_dir: DataDirOption = None) -> None:
 
 def _data(data_dir: Path | None) -> DataDir:
     return DataDir(data_dir.resolve()) if data_dir else DataDir.default()
+
+
+def _out() -> Console:
+    """Standard output; wide enough for the tables where no terminal says otherwise."""
+    is_told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console() if is_told else Console(width=120)
 
 
 def _plain(text: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from dagster_project.instance_store import quick_history
 from dagster_project.lib.database import one_run_at_a_time
 from dagster_project.lib.dbt_manifest import ensure_manifest
 from dagster_project.lib.paths import DataDir
@@ -83,6 +84,7 @@ def run_job(data: DataDir, as_of: date | None, say: Callable[[str], None]) -> Ru
     job = defs.resolve_job_def("daily_run")
     log = data.logs / f"{outcome.run_id}.log"
     with (
+        quick_history(),
         dg.DagsterInstance.get() as instance,
         log.open("w", encoding="utf-8") as file,
         contextlib.redirect_stdout(file),

@@ -20,7 +20,7 @@ _ORDERS = {
     "day/month/year": (_YEAR_LAST, "%d-%m-%Y"),
     "month/day/year": (_YEAR_LAST, "%m-%d-%Y"),
 }
-_CLOCKS = ("%H:%M:%S", "%I:%M:%S %p", "%H:%M", "%I:%M %p", "%H:%M:%S.%n")
+_CLOCKS = ("%H:%M:%S", "%I:%M:%S %p", "%H:%M", "%I:%M %p", "%H:%M:%S.%f")
 _OFFSET = r":[0-9]{2}(\.[0-9]+)?\s*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
 
@@ -127,12 +127,13 @@ def _money_sql(text: str) -> str:
         f"regexp_replace(regexp_replace({text}, {literal(amount)}, '\\1\\2\\3'), "
         r"'[''\x{a0}\x{202f} ]', '', 'g')"
     )
-    return (
-        f"case when regexp_matches({bare}, '^-?[1-9][0-9]{{0,2}}([.][0-9]{{3}})+$') "
-        f"or regexp_matches({bare}, '^-?[1-9][0-9]{{0,2}}(,[0-9]{{3}})+$') "
-        f"then try_cast(regexp_replace({bare}, '[.,]', '', 'g') as decimal(18, 2)) "
-        f"when regexp_matches({bare}, '^-?([0-9]+|[1-9][0-9]{{0,2}}(,[0-9]{{3}})+)([.][0-9]+)?$') "
-        f"then try_cast(replace({bare}, ',', '') as decimal(18, 2)) "
-        f"when regexp_matches({bare}, '^-?([0-9]+|[1-9][0-9]{{0,2}}([.][0-9]{{3}})+),[0-9]+$') "
-        f"then try_cast(replace(replace({bare}, '.', ''), ',', '.') as decimal(18, 2)) end"
+    typed = (
+        "case when regexp_matches(x, '^-?[1-9][0-9]{0,2}([.][0-9]{3})+$') "
+        "or regexp_matches(x, '^-?[1-9][0-9]{0,2}(,[0-9]{3})+$') "
+        "then try_cast(regexp_replace(x, '[.,]', '', 'g') as decimal(18, 2)) "
+        "when regexp_matches(x, '^-?([0-9]+|[1-9][0-9]{0,2}(,[0-9]{3})+)([.][0-9]+)?$') "
+        "then try_cast(replace(x, ',', '') as decimal(18, 2)) "
+        "when regexp_matches(x, '^-?([0-9]+|[1-9][0-9]{0,2}([.][0-9]{3})+),[0-9]+$') "
+        "then try_cast(replace(replace(x, '.', ''), ',', '.') as decimal(18, 2)) end"
     )
+    return f"list_transform([{bare}], lambda x: {typed})[1]"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,31 +22,32 @@ from open_data_contract_standard.model import (
     SchemaObject,
     SchemaProperty,
 )
+from pydantic import ValidationError
 
 from dagster_project.lib.paths import CONTRACTS_DIR, SETTINGS_CONTRACTS_DIR
+from dagster_project.lib.text import normalise_header
 
 Kind = Literal["string", "integer", "number", "timestamp", "date", "boolean"]
 Severity = Literal["critical", "warning"]
 
-_KEYS: dict[str, frozenset[str]] = {
-    "contract": frozenset(
-        "apiVersion kind id name version status description schema".split()
-    ),
-    "schema": frozenset(
-        "name physicalType physicalName description dataGranularityDescription customProperties"
-        " properties quality".split()
-    ),
-    "property": frozenset(
-        "name businessName synonyms description logicalType logicalTypeOptions physicalType"
-        " classification required primaryKey primaryKeyPosition customProperties".split()
-    ),
-    "quality": frozenset(
-        "id description type metric query mustBe mustBeGreaterThan mustBeLessOrEqualTo unit"
-        " severity".split()
-    ),
+_API_VERSION = "v3.1.0"
+_KEYS = {
+    "contract": "apiVersion kind id name version status description schema",
+    "contract's description": "purpose usage limitations",
+    "dataset": "name physicalType description dataGranularityDescription customProperties"
+    " properties quality",
+    "gated table": "name physicalType physicalName description dataGranularityDescription quality",
+    "column": "name businessName synonyms description logicalType logicalTypeOptions physicalType"
+    " classification required primaryKey primaryKeyPosition customProperties",
+    "personal column": "name businessName synonyms description logicalType classification",
+    "synonym": "synonym",
+    "custom property": "property value",
+    "rule on rows": "id description type query mustBe severity",
+    "rule on a share": "id description type query mustBeLessOrEqualTo unit severity",
+    "rule on the number of rows": "id description type metric mustBeGreaterThan severity",
 }
-_CUSTOM_SCHEMA = {"descriptionRow", "monthFirstRegions", "rejectLimitPercent"}
-_CUSTOM_PROPERTY = {"eventTime", "requiredHeader", "fallbackColumn"}
+_CUSTOM_DATASET = {"descriptionRow": list, "monthFirstRegions": list, "rejectLimitPercent": int}
+_CUSTOM_COLUMN = {"eventTime": bool, "requiredHeader": bool, "fallbackColumn": str}
 _OPTIONS: dict[str, set[str]] = {
     "string": {"format", "maxLength"},
     "integer": {"minimum", "maximum"},
@@ -139,45 +141,49 @@ class GateSuite:
 
 
 def load_settings() -> dict[str, Dataset]:
-    """The settings that a data directory may add to, by name."""
-    return load_datasets(SETTINGS_CONTRACTS_DIR)
+    """The settings that a data directory may add to, by name; raises ContractError."""
+    settings = load_datasets(SETTINGS_CONTRACTS_DIR)
+    for setting in settings.values():
+        if setting.rules or any(c.is_event_time for c in setting.columns):
+            raise ContractError(
+                f"{setting.name}: nothing enforces gates or event times on settings"
+            )
+    return settings
 
 
 @functools.cache
 def load_datasets(folder: Path = CONTRACTS_DIR) -> dict[str, Dataset]:
-    """All landing datasets by name, in the order of their file names."""
+    """All landing datasets by name, in the order of their file names; raises ContractError."""
     datasets = [load_dataset(path) for path in sorted(folder.glob("*.yaml"))]
     return {dataset.name: dataset for dataset in datasets}
 
 
 def load_dataset(path: Path) -> Dataset:
     """Read the contract of one landing dataset; raises ContractError."""
-    contract = _read(path)
+    contract = _read(path, "dataset")
     if len(contract.schema_ or []) != 1:
         raise ContractError(f"{path.name}: a dataset's contract has exactly one schema")
     schema = (contract.schema_ or [])[0]
-    custom = _custom(schema, _CUSTOM_SCHEMA, f"{path.name}: {schema.name}")
+    if schema.name != path.stem:
+        raise ContractError(f"{path.name}: the dataset {schema.name} is not called as its file")
+    custom = _custom(schema, _CUSTOM_DATASET, f"{path.name}: {schema.name}")
     properties = schema.properties or []
-    columns = tuple(
-        _column(p, path.name) for p in properties if p.classification != "personal"
-    )
+    columns = tuple(_column(p, path.name) for p in properties if p.classification != "personal")
+    _check_names(properties, path.name)
     keyed = sorted((p for p in properties if p.primaryKey), key=lambda p: p.primaryKeyPosition or 0)
     for column in columns:
         if column.fallback and column.fallback not in {c.name for c in columns}:
             raise ContractError(f"{path.name}: {column.name} falls back on an unknown column")
     return Dataset(
-        name=_need(schema.name, f"{path.name}: schema name"),
+        name=schema.name,
         description=_need(schema.description, f"{path.name}: description"),
         grain=_need(schema.dataGranularityDescription, f"{path.name}: granularity"),
         columns=columns,
         key=tuple(str(p.name) for p in keyed),
         personal_headers=tuple(
-            header
-            for p in properties
-            if p.classification == "personal"
-            for header in _headers(p)
+            header for p in properties if p.classification == "personal" for header in _headers(p)
         ),
-        description_row=tuple(custom.get("descriptionRow", [])),
+        description_row=tuple(str(text).lower() for text in custom.get("descriptionRow", [])),
         month_first_regions=tuple(custom.get("monthFirstRegions", [])),
         reject_limit_percent=float(custom.get("rejectLimitPercent", 5)),
         rules=tuple(_rule(q, path.name) for q in schema.quality or []),
@@ -187,7 +193,7 @@ def load_dataset(path: Path) -> Dataset:
 
 def load_gate_suites(path: Path) -> tuple[GateSuite, ...]:
     """The suites of a gate contract (`data_contracts/gates/*.yaml`); raises ContractError."""
-    contract = _read(path)
+    contract = _read(path, "gated table")
     return tuple(
         GateSuite(
             table=_need(schema.physicalName or schema.name, f"{path.name}: schema name"),
@@ -197,22 +203,51 @@ def load_gate_suites(path: Path) -> tuple[GateSuite, ...]:
     )
 
 
-def _read(path: Path) -> OpenDataContractStandard:
+def _read(path: Path, schema_level: str) -> OpenDataContractStandard:
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     _only_known_keys(raw, "contract", path.name)
+    if raw.get("apiVersion") != _API_VERSION:
+        raise ContractError(f"{path.name}: apiVersion is {_API_VERSION}")
+    _only_known_keys(raw.get("description", {}), "contract's description", path.name)
     for schema in raw.get("schema", []):
-        _only_known_keys(schema, "schema", f"{path.name}: {schema.get('name')}")
+        _only_known_keys(schema, schema_level, f"{path.name}: {schema.get('name')}")
         for prop in schema.get("properties", []):
-            _only_known_keys(prop, "property", f"{path.name}: {prop.get('name')}")
+            is_personal = prop.get("classification") == "personal"
+            where = f"{path.name}: {prop.get('name')}"
+            _only_known_keys(prop, "personal column" if is_personal else "column", where)
+            for synonym in prop.get("synonyms", []):
+                _only_known_keys(synonym, "synonym", where)
+        for node in (schema, *schema.get("properties", [])):
+            for custom in node.get("customProperties", []):
+                _only_known_keys(custom, "custom property", f"{path.name}: {node.get('name')}")
         for quality in schema.get("quality", []):
-            _only_known_keys(quality, "quality", f"{path.name}: {quality.get('id')}")
-    return OpenDataContractStandard.model_validate(raw)
+            where = f"{path.name}: {quality.get('id')}"
+            _only_known_keys(quality, _rule_level(quality), where)
+    try:
+        return OpenDataContractStandard.model_validate(raw)
+    except ValidationError as error:
+        raise ContractError(f"{path.name}: {error}") from error
+
+
+def _rule_level(quality: dict[str, Any]) -> str:
+    if quality.get("type") != "sql":
+        return "rule on the number of rows"
+    return "rule on a share" if "unit" in quality else "rule on rows"
 
 
 def _only_known_keys(node: dict[str, Any], level: str, where: str) -> None:
-    unknown = sorted(set(node) - _KEYS[level])
+    unknown = sorted(set(node) - set(_KEYS[level].split()))
     if unknown:
-        raise ContractError(f"{where}: nothing enforces {', '.join(unknown)}")
+        raise ContractError(f"{where}: nothing enforces {', '.join(unknown)} of a {level}")
+
+
+def _check_names(properties: list[SchemaProperty], file: str) -> None:
+    """Names and headers are given once, so that a cell belongs to one column."""
+    headers = [header for p in properties for header in {normalise_header(h) for h in _headers(p)}]
+    for names in ([str(p.name) for p in properties], headers):
+        twice = sorted(name for name, times in Counter(names).items() if times > 1)
+        if twice:
+            raise ContractError(f"{file}: several columns are called {', '.join(twice)}")
 
 
 def _need(value: str | None, where: str) -> str:
@@ -221,11 +256,15 @@ def _need(value: str | None, where: str) -> str:
     return value
 
 
-def _custom(node: SchemaObject | SchemaProperty, known: set[str], where: str) -> dict[str, Any]:
+def _custom(
+    node: SchemaObject | SchemaProperty, known: dict[str, type], where: str
+) -> dict[str, Any]:
     found = {str(c.property): c.value for c in node.customProperties or []}
-    unknown = sorted(set(found) - known)
-    if unknown:
-        raise ContractError(f"{where}: nothing enforces {', '.join(unknown)}")
+    for name, value in found.items():
+        if name not in known:
+            raise ContractError(f"{where}: nothing enforces {name}")
+        if type(value) is not known[name]:
+            raise ContractError(f"{where}: {name} is a {known[name].__name__}, not {value!r}")
     return found
 
 
@@ -244,14 +283,14 @@ def _column(prop: SchemaProperty, file: str) -> Column:
     if prop.classification not in ("internal", "masked"):
         raise ContractError(f"{where}: classification is internal, masked or personal")
     options = prop.logicalTypeOptions or {}
-    unknown = sorted(set(options) - _OPTIONS[kind])
-    if unknown:
-        raise ContractError(f"{where}: nothing enforces {', '.join(unknown)} on a {kind}")
-    if options.get("format") not in (None, "identifier"):
-        raise ContractError(f"{where}: format {options['format']} is not known")
-    if kind in ("timestamp", "date") and "minimum" in options:
-        date.fromisoformat(options["minimum"])
-    custom = _custom(prop, _CUSTOM_PROPERTY, where)
+    for name, value in options.items():
+        if name not in _OPTIONS[kind]:
+            raise ContractError(f"{where}: nothing enforces {name} on a {kind}")
+        if not _is_option(kind, name, value):
+            raise ContractError(f"{where}: {name} of a {kind} cannot be {value!r}")
+    custom = _custom(prop, _CUSTOM_COLUMN, where)
+    if custom.get("eventTime") and kind != "timestamp":
+        raise ContractError(f"{where}: only a timestamp is an event time")
     return Column(
         name=str(prop.name),
         headers=_headers(prop),
@@ -270,6 +309,17 @@ def _column(prop: SchemaProperty, file: str) -> Column:
     )
 
 
+def _is_option(kind: str, name: str, value: object) -> bool:
+    if name == "format":
+        return value == "identifier"
+    if kind not in ("timestamp", "date"):
+        return type(value) is int
+    try:
+        return bool(date.fromisoformat(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+
+
 def _rule(quality: DataQuality, file: str) -> Rule:
     where = f"{file}: {quality.id}"
     if quality.severity not in ("critical", "warning"):
@@ -281,7 +331,8 @@ def _rule(quality: DataQuality, file: str) -> Rule:
             max_percent = float(quality.mustBeLessOrEqualTo)
         elif quality.unit is not None or quality.mustBe != 0:
             raise ContractError(
-                f"{where}: a sql rule says `mustBe: 0`, or `mustBeLessOrEqualTo` with `unit: percent`"
+                f"{where}: a sql rule says `mustBe: 0`, "
+                "or `mustBeLessOrEqualTo` with `unit: percent`"
             )
     elif quality.type == "library" and quality.metric == "rowCount":
         if quality.mustBeGreaterThan is None:

@@ -54,7 +54,7 @@ _MESSAGES = {
     "not_an_integer": "the value is no whole number",
     "not_a_number": "the value is no amount of money",
     "not_a_boolean": "the value is neither true nor false",
-    "out_of_range": "the value lies outside {minimum} … {maximum}",
+    "out_of_range": "the value lies outside {span}",
     "event_after_export": "the event is dated more than a day after the file was exported",
 }
 _MEMORY_LIMIT = "1GB"
@@ -68,9 +68,7 @@ class Batch:
     files: tuple[FileEntry, ...]
 
 
-def ingest(
-    data: DataDir, ledger: Ledger, say: Callable[[str], None] = lambda _: None
-) -> Batch:
+def ingest(data: DataDir, ledger: Ledger, say: Callable[[str], None] = lambda _: None) -> Batch:
     """Load what is new in the landing folder and commit it to the ledger.
 
     Raises ConfigurationError when `shops.csv` or a shop folder is wrong. A file that cannot be
@@ -216,9 +214,7 @@ class _Loader:
             entry = replace(entry, message=f"{file.name} cannot be read ({type(error).__name__})")
         self.entries.append(entry)
 
-    def _load(
-        self, file: LandingFile, shop: Shop, dataset: Dataset, entry: FileEntry
-    ) -> FileEntry:
+    def _load(self, file: LandingFile, shop: Shop, dataset: Dataset, entry: FileEntry) -> FileEntry:
         present = read_text(self.con, file.path, dataset, "text_rows")
         self._drop_description_row(dataset)
         (rows_read,) = self._one("select count(*) from text_rows")
@@ -275,9 +271,7 @@ class _Loader:
             [list(dataset.description_row)],
         )
 
-    def _latest_event(
-        self, dataset: Dataset, formats: DateFormats, shop: Shop
-    ) -> datetime | None:
+    def _latest_event(self, dataset: Dataset, formats: DateFormats, shop: Shop) -> datetime | None:
         events = [c for c in dataset.columns if c.is_event_time]
         if not events:
             return None
@@ -311,7 +305,7 @@ class _Loader:
                     file_id=file.file_id,
                     source_file=file.name,
                     row_number=row_number,
-                    column_name=column,
+                    column_name=column.headers[0] if column else "",
                     rule=rule,
                     message=message,
                     batch_id=self.batch_id,
@@ -368,18 +362,17 @@ def typed_rows_sql(dataset: Dataset, formats: DateFormats, shop: Shop, table: st
     )
 
 
-def explain(broken: str, dataset: Dataset, formats: DateFormats) -> tuple[str, str, str]:
-    """The column, as the platform spells it, the rule and the words for a value of `_broken`."""
+def explain(broken: str, dataset: Dataset, formats: DateFormats) -> tuple[Column | None, str, str]:
+    """The column, the rule and the words for a value of `_broken`."""
     name, rule = broken.split(":")
     if not name:
-        return "", rule, _MESSAGES[rule]
+        return None, rule, _MESSAGES[rule]
     column = dataset.column(name)
+    ends = ("" if end is None else str(end) for end in (column.minimum, column.maximum))
     message = _MESSAGES[rule].format(
-        format=formats.orders.get(name, ""),
-        minimum="…" if column.minimum is None else column.minimum,
-        maximum="…" if column.maximum is None else column.maximum,
+        format=formats.orders.get(name, ""), span=" … ".join(ends).strip()
     )
-    return column.headers[0], rule, message
+    return column, rule, message
 
 
 def _with_fallbacks(dataset: Dataset, table: str) -> str:

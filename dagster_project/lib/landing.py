@@ -58,7 +58,11 @@ def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
             )
         for path in sorted(shop_dir.rglob("*")):
             inside = path.relative_to(shop_dir)
-            if path.is_symlink() or not path.is_file() or any(map(_UNFINISHED.search, inside.parts)):
+            if (
+                path.is_symlink()
+                or not path.is_file()
+                or any(map(_UNFINISHED.search, inside.parts))
+            ):
                 continue
             dataset = printable(inside.parent.as_posix())
             yield LandingFile(path, shop_dir.name, dataset, sha256(path))

@@ -27,7 +27,7 @@ from python_calamine import CalamineSheet, CalamineWorkbook
 from dagster_project.lib.contracts import Column, Dataset
 from dagster_project.lib.errors import FileRefusedError
 from dagster_project.lib.sql import identifier, literal
-from dagster_project.lib.text import BLANKS, MASKS, normalise_header, printable
+from dagster_project.lib.text import BLANK_EDGES, BLANKS, MASKS, normalise_header, printable
 
 _HEADER_SEARCH_ROWS = 20
 _HEAD_BYTES = 1 << 20
@@ -119,12 +119,10 @@ def _lacks(column: Column, positions: dict[str, int]) -> bool:
     return column.fallback is None or column.fallback not in positions
 
 
-def _read_csv(
-    con: duckdb.DuckDBPyConnection, path: Path, dataset: Dataset, table: str
-) -> Header:
+def _read_csv(con: duckdb.DuckDBPyConnection, path: Path, dataset: Dataset, table: str) -> Header:
     encoding = _encoding(path)
     delimiter, header = _sniff_csv(path, encoding, dataset)
-    if encoding != "utf-16" and not _has_blank_line(path):
+    if header.row_number == 1 and encoding != "utf-16" and not _has_blank_line(path):
         with contextlib.suppress(duckdb.Error):
             con.execute(
                 f"create or replace temp table {identifier(table)} as "
@@ -134,8 +132,8 @@ def _read_csv(
                 "from read_csv(?, header = false, auto_detect = false, delim = ?, "
                 "quote = '\"', escape = '\"', null_padding = false, hive_partitioning = false, "
                 f"max_line_size = {8 * _MAX_CELL_CHARACTERS}, "
-                f"columns = {_csv_columns(header.width)})) where _row_number > ?",
-                [glob.escape(str(path)), delimiter, header.row_number],
+                f"columns = {_csv_columns(header.width)})) where _row_number > 1",
+                [glob.escape(str(path)), delimiter],
             )
             return header
     return _read_rows(con, _csv_rows(path, encoding, delimiter), dataset, table)
@@ -201,12 +199,12 @@ def _csv_rows(path: Path, encoding: str, delimiter: str) -> Iterator[Sequence[Ce
                 try:
                     row = next(reader, None)
                 except csv.Error as error:
-                    if len(lines) > 1:
+                    row, *rest = csv.reader([*lines, ""], delimiter=delimiter)
+                    if len(lines) > 1 or not rest:
                         raise FileRefusedError(
                             f"has a quote in row {row_number} that is not closed, so that the rows "
                             "after it cannot be told apart; export it again"
                         ) from error
-                    row = next(csv.reader(lines, delimiter=delimiter))
                 if row is None:
                     return
                 yield row
@@ -255,9 +253,7 @@ def _read_rows(
 ) -> Header:
     head = list(itertools.islice(rows, _HEADER_SEARCH_ROWS))
     header = find_header(head, dataset)
-    data = enumerate(
-        itertools.chain(head[header.row_number :], rows), start=header.row_number + 1
-    )
+    data = enumerate(itertools.chain(head[header.row_number :], rows), start=header.row_number + 1)
     kept = sorted(header.positions.values())
     schema = pa.schema(
         [("_row_number", pa.int64()), ("_problem", pa.string())]
@@ -265,9 +261,7 @@ def _read_rows(
     )
     selected = f"_row_number, _problem, {_text_columns(dataset, header)}"
     con.register("_rows", schema.empty_table())
-    con.execute(
-        f"create or replace temp table {identifier(table)} as select {selected} from _rows"
-    )
+    con.execute(f"create or replace temp table {identifier(table)} as select {selected} from _rows")
     while batch := list(itertools.islice(data, _BATCH_ROWS)):
         columns: list[list[object]] = [
             [number for number, _ in batch],
@@ -315,7 +309,7 @@ def _text_columns(dataset: Dataset, header: Header) -> str:
 
 def clean_sql(column: Column, cell: str) -> str:
     """SQL of a cell as kept: trimmed, null when blank; text in NFC, masked where classed so."""
-    value = f"trim({cell}, {literal(BLANKS)})"
+    value = f"regexp_replace({cell}, {literal(BLANK_EDGES)}, '', 'g')"
     if column.kind == "string" and not column.is_identifier:
         value = f"nfc_normalize({value})"
     if column.classification == "masked":

@@ -43,9 +43,7 @@ def load_own_settings(con: duckdb.DuckDBPyConnection, data: DataDir) -> None:
             _load(con, path, setting, table)
 
 
-def _load(
-    con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset, table: str
-) -> None:
+def _load(con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset, table: str) -> None:
     try:
         read_text(con, path, setting, "setting_rows")
     except FileRefusedError as refusal:
@@ -62,8 +60,8 @@ def _load(
     if first_broken:
         row_number, broken = first_broken
         column, _, message = explain(broken, setting, formats)
-        place = f"row {row_number}, {column}" if column else f"row {row_number}"
-        raise ConfigurationError(f"{path}, {place}: {message}.")
+        place, help_text = (f", {column.name}", f" {column.description}") if column else ("", "")
+        raise ConfigurationError(f"{path}, row {row_number}{place}: {message}.{help_text}")
     values = ", ".join(identifier(f"typed_{c.name}") for c in setting.columns)
     con.execute(f"insert into {table} select {values} from typed_settings")
     con.execute("drop table setting_rows")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import duckdb
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -142,8 +143,17 @@ def _top_reasons(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     if not rows:
         return None
     table = _table("Top reasons", "Shop", "Metric", "Reason", "Orders", "Share")
+    previous: tuple[str | None, str | None] = (None, None)
     for shop, metric, reason, orders, share in rows:
-        table.add_row(escape(shop), metric, reason, str(orders), f"{share:.0%}")
+        same_shop, same_metric = shop == previous[0], (shop, metric) == previous
+        table.add_row(
+            "" if same_shop else escape(shop),
+            "" if same_metric else metric,
+            reason,
+            str(orders),
+            f"{share:.0%}",
+        )
+        previous = (shop, metric)
     return table
 
 
@@ -167,8 +177,14 @@ def _top_products(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     table = _table(
         "Top products", "Shop", "Product", "Delivered", "Negative reviews", "Seller-fault returns"
     )
+    previous = None
     for shop, name, *counts in rows:
-        table.add_row(escape(shop), escape((name or "")[:40]), *(str(count) for count in counts))
+        table.add_row(
+            "" if shop == previous else escape(shop),
+            escape((name or "")[:40]),
+            *(str(count) for count in counts),
+        )
+        previous = shop
     return table
 
 
@@ -229,7 +245,7 @@ def _percent(rate: float | None) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     numbers = {"Rate", "Orders", "Target", "Share", "Seconds", "Loaded", "Refused", "Lines",
                "Rows read", "Rows rejected", "Delivered", "Negative reviews",
                "Seller-fault returns"}  # fmt: skip

@@ -16,6 +16,8 @@ BLANKS = (
     " \t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
     "\u2007\u2008\u2009\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
+# The same as an SQL pattern; DuckDB's trim() with as many characters takes four times as long.
+BLANK_EDGES = f"^[{BLANKS}]+|[{BLANKS}]+$"
 
 
 def normalise_header(text: str) -> str:
