@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from dagster_project.lib.errors import ConfigurationError, FeedbackError
 from dagster_project.lib.paths import DataDir
@@ -181,10 +182,10 @@ def _errors_for_people(console: Console) -> Iterator[None]:
 def _progress(console: Console) -> Iterator[Callable[[str], None]]:
     """A spinner with the current step on a terminal, a line per step otherwise."""
     if not console.is_terminal:
-        yield lambda step: console.print(f"… {step}")
+        yield lambda step: console.print(f"… {step}", markup=False, soft_wrap=True)
         return
     with console.status("starting") as status:
-        yield lambda step: status.update(step)
+        yield lambda step: status.update(escape(step))
 
 
 def main() -> None:

@@ -72,7 +72,11 @@ def run_job(data: DataDir, as_of: date | None, say: Callable[[str], None]) -> Ru
 
     def on_event(entry: Any) -> None:
         event = entry.dagster_event
-        if event is None or event.step_key is None:
+        if event is None:
+            if entry.step_key == "ingest":
+                say(entry.user_message)
+            return
+        if event.step_key is None:
             return
         if event.is_step_start:
             began[event.step_key] = time.monotonic()

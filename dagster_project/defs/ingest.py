@@ -1,6 +1,7 @@
 """Raw: exports from the landing folder into the raw store, shown to dbt as sources."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import date
 
 import dagster as dg
@@ -11,6 +12,9 @@ from dagster_project.lib.ingest import ingest
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.publish import read_manifest
 from dagster_project.lib.warehouse import RUN_TABLES, inputs_fingerprint, prepare_warehouse
+from dagster_project.quality.gates import load_in_background
+
+_SECONDS_BETWEEN_LINES = 3.0
 
 
 class IngestConfig(dg.Config):
@@ -33,6 +37,20 @@ def _specs() -> Iterator[dg.AssetSpec]:
         )
 
 
+def _progress(context: dg.AssetExecutionContext) -> Callable[[str], None]:
+    """Tells of the files being read, now and then: each line is an event in Dagster's history."""
+    last = -_SECONDS_BETWEEN_LINES
+
+    def say(message: str) -> None:
+        nonlocal last
+        load_in_background()
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            context.log.info(message)
+
+    return say
+
+
 @dg.multi_asset(name="ingest", specs=list(_specs()), pool=WRITER_POOL)
 def ingest_exports(
     context: dg.AssetExecutionContext, config: IngestConfig, data: DataDirectory
@@ -40,7 +58,7 @@ def ingest_exports(
     """Load what is new; yields nothing when the last publication already covers all there is."""
     as_of = date.fromisoformat(config.as_of) if config.as_of else None
     with Ledger.open(data.paths.ledger) as ledger:
-        batch = ingest(data.paths, ledger, context.log.info)
+        batch = ingest(data.paths, ledger, _progress(context))
         inputs = inputs_fingerprint(data.paths, ledger, as_of)
         if (read_manifest(data.paths) or {}).get("inputs") == inputs:
             context.log.info("Nothing new: the last publication covers all there is.")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
+import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +19,7 @@ from dagster_project.lib.ledger import QualityResult
 from dagster_project.lib.paths import GATES_DIR
 
 _MAX_EXAMPLES = 20
+_loading: list[threading.Thread] = []
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,20 @@ def publish_suites() -> tuple[Suite, ...]:
         Suite("publish", suite.table.removeprefix("marts."), suite.table, suite.table, suite.rules)
         for suite in load_gate_suites(GATES_DIR / "publication.yaml")
     )
+
+
+def load_in_background() -> None:
+    """Begin to import Great Expectations, which takes seconds, while files are being read."""
+    if "great_expectations" not in sys.modules and not _loading:
+        _loading.append(threading.Thread(target=_load, daemon=True))
+        _loading[0].start()
+
+
+def _load() -> None:
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    # what goes wrong here goes wrong again, and is reported, when a gate needs it
+    with contextlib.suppress(Exception):
+        importlib.import_module("great_expectations.expectations")
 
 
 def check(

@@ -1,0 +1,389 @@
+"""The command line, as a user meets it: what it prints, what it leaves behind, how it fails."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from dagster_project import cli
+from dagster_project.lib.database import connect, one_run_at_a_time
+from dagster_project.lib.landing import sha256
+from dagster_project.lib.ledger import Ledger
+from dagster_project.lib.paths import DataDir
+from dagster_project.lib.publish import read_manifest
+from tests.support import (
+    MESSY_SHOP,
+    ORDER_HEADER,
+    RETURN_HEADER,
+    CommandResult,
+    Published,
+    feedback,
+    feedback_here,
+    fingerprint,
+    write_csv,
+)
+
+HEADER = "shop_id,shop_name,region,timezone,currency\n"
+SHOP = "th-siam-snacks"
+WRONG_SHOP = "id-batik-house"
+LATE_DELIVERY = date(2026, 10, 15)
+
+
+def read(data: DataDir, query: str) -> list[tuple[object, ...]]:
+    with connect(data.published / "marts.duckdb", read_only=True) as con:
+        return con.execute(query).fetchall()
+
+
+# --- a run that publishes ---------------------------------------------------------------------
+
+
+def shows(output: str, *cells: object) -> bool:
+    """Whether a row of a table has these cells side by side, however the table is drawn."""
+    gap = r"[\s│]+"
+    return bool(
+        re.search(gap + gap.join(re.escape(str(c)) for c in cells) + r"(?=[\s│]|$)", output)
+    )
+
+
+def of_shop(output: str, shop: str, others: set[str]) -> str:
+    """What stands between a shop's name and the next shop's, in the table of rates."""
+    rates = output[: output.index("Top reasons")]
+    begin = rates.index(f" {shop} ")
+    ends = [rates.index(f" {other} ") for other in others if rates.index(f" {other} ") > begin]
+    return rates[begin : min(ends, default=len(rates))]
+
+
+def test_run_prints_the_rates_of_every_shop_against_its_targets(published: Published) -> None:
+    rows = read(
+        published.data,
+        "select shop_id, metric, rate, orders, delivered_orders, target, status "
+        "from metric_status_daily where metric_date = '2026-10-31' "
+        "and (metric in ('nrr', 'sfrr') or target is not null)",
+    )
+    shops = {str(row[0]) for row in rows}
+    assert len(shops) == 5
+    assert {row[-1] for row in rows} >= {"ok", "breach", "no_target"}
+    for shop, metric, rate, orders, delivered, target, status in rows:
+        cells = [metric, "–" if rate is None else f"{rate:.2%}", f"{orders} of {delivered}"]
+        cells += [f"< {target:.2%}"] if target is not None else []
+        cells += [str(status).replace("_", " ")]
+        assert shows(of_shop(published.command.output, str(shop), shops), *cells), (shop, cells)
+
+
+def test_run_says_where_no_rate_can_be_told_because_nothing_was_loaded(
+    published: Published,
+) -> None:
+    cells = (MESSY_SHOP, "nrr", "–", "0 of 58", "no target", "not loaded")
+    assert shows(published.command.output, *cells)
+
+
+def test_run_prints_top_reasons_and_products(published: Published) -> None:
+    output = published.command.output
+    top = read(
+        published.data,
+        "select reason_code, orders, share from reason_metrics_daily "
+        "where metric_date = '2026-10-31' and rank <= 3",
+    )
+    assert len(top) > 5
+    for reason, orders, share in top:
+        assert shows(output, reason, orders, f"{share:.0%}")
+    assert shows(output, MESSY_SHOP, "Teh Tarik 1 kg", 58, 0, 1)
+
+
+def test_run_prints_rejected_rows_by_rule(published: Published) -> None:
+    why = "Created Time not a timestamp: 1, Product Name required: 1"
+    (read_rows,) = read(published.data, "select sum(rows_read) from files where dataset = 'orders'")
+    assert shows(published.command.output, "orders", 29, 0, *read_rows, 2, why)
+
+
+def test_run_prints_texts_that_no_setting_knows(published: Published) -> None:
+    output = published.command.output
+    assert shows(output, "It smells of fish", "return reason, not counted", 1)
+    assert shows(output, "Under celestial review /", "return status, counted", 1)
+
+
+def test_run_prints_refused_files_and_publishes_the_rest(published: Published) -> None:
+    output = published.command.output
+    assert "reviews-2026-10-31.csv lacks the column 'rating'" in output
+    assert "invoices.csv lies in no known dataset folder" in output
+    assert published.command.code == 0
+
+
+def test_run_prints_warnings_with_file_and_row_and_publishes_all_the_same(
+    published: Published,
+) -> None:
+    flat = re.sub(r"[\s│]+", " ", published.command.output)
+    assert "warning files files_have_few_rejected_rows 1 of" in flat
+    assert "All order-2026-10-31-20_00.csv (id " in flat
+    assert re.search(r"order-2026-10-31-20_00\.csv \(id \w{12}\), row 2", flat)
+
+
+def test_run_prints_where_the_outputs_lie_and_the_time_of_each_step(published: Published) -> None:
+    output, folder = published.command.output, published.data.published
+    for name in ("marts.duckdb", "parquet", "manifest.json"):
+        assert str(folder / name) in output
+    for step in ("ingest", "raw_gate__orders", "dbt_models", "published__marts", "total"):
+        assert re.search(rf"{step}[\s│]+\d+\.\d", output)
+    manifest = read_manifest(published.data) or {}
+    assert f"Published: {manifest['publication_id']}, as of 2026-10-31." in output
+
+
+def test_run_tells_each_step_as_it_begins(published: Published) -> None:
+    steps = re.findall(r"^… (\w+)", published.command.output, re.M)
+    assert steps[0] == "ingest"
+    assert steps.index("dbt_models") > steps.index("raw_gate__orders")
+    assert steps[-1] == "published__marts"
+
+
+def test_run_with_nothing_new_says_so_and_changes_nothing(
+    published: Published, tmp_path: Path
+) -> None:
+    data = published.copy(tmp_path)
+    orders = next((data.landing / SHOP / "orders").iterdir())
+    shutil.copy(orders, orders.with_name(f"{orders.stem} (1){orders.suffix}"))  # the same again
+    before = fingerprint(data.published)
+    again = feedback("run", FEEDBACK_DATA_DIR=str(data.root))
+    assert again.code == 0
+    assert "Nothing new; still published: " in again.output
+    assert "dbt_models" not in again.output
+    assert fingerprint(data.published) == before
+
+
+# --- a closed gate, and the way out -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Story:
+    """A file in the wrong shop's folder closes the gate; taken back, the late file beside it goes in."""
+
+    data: DataDir
+    wrong_file: Path
+    before: dict[str, str]
+    after_closed: dict[str, str]
+    closed: CommandResult
+    retracted: CommandResult
+    again: CommandResult
+
+
+@pytest.fixture(scope="module")
+def story(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    data = published.copy(tmp_path_factory.mktemp("story"))
+    wrong_file = write_csv(
+        data.landing / WRONG_SHOP / "returns" / "Return_order-2026-11-01-08_00.csv",
+        RETURN_HEADER,
+        [
+            [f"40359{n:014}", f"57799{n:013}", "", "15/10/2026 10:00:00", "Poor quality",
+             "Completed", "", ""]
+            for n in range(60)
+        ],
+    )  # fmt: skip
+    write_csv(
+        data.landing / SHOP / "orders" / "All order-2026-11-01-08_00.csv",
+        ORDER_HEADER,
+        [["577999999999999999", "1729999999999999999", "Late Snack", "", "13/10/2026 09:00:00",
+          f"{LATE_DELIVERY:%d/%m/%Y} 09:00:00", "", "", ""]],
+    )  # fmt: skip
+    before = fingerprint(data.published)
+    closed = feedback("run", "--data-dir", data.root)
+    after_closed = fingerprint(data.published)
+    retracted = feedback("retract", sha256(wrong_file)[:12], "--data-dir", data.root)
+    again = feedback("run", "--data-dir", data.root)
+    return Story(data, wrong_file, before, after_closed, closed, retracted, again)
+
+
+def test_closed_gate_ends_the_run_with_1_and_names_the_rule(story: Story) -> None:
+    assert story.closed.code == 1
+    flat = re.sub(r"[\s│]+", " ", story.closed.output)
+    assert "critical returns returns_mostly_of_known_orders 1 of 60 Not so: A shop with" in flat
+    assert "Error: A quality gate is closed." in story.closed.output
+    assert "Traceback" not in story.closed.output
+
+
+def test_closed_gate_names_the_file_and_the_way_out(story: Story) -> None:
+    flat = re.sub(r"[\s│]+", " ", story.closed.output)
+    file_id = sha256(story.wrong_file)
+    assert f"in {WRONG_SHOP}/returns/{story.wrong_file.name} (id {file_id[:12]})" in flat
+    assert "`feedback retract <id>`; then run again" in flat
+
+
+def test_closed_gate_leaves_what_readers_see_as_it_was_to_the_byte(story: Story) -> None:
+    assert story.after_closed == story.before
+    publication_id = story.before["current"].rpartition("/")[2]
+    assert f"Nothing was published; readers still see {publication_id}." in story.closed.output
+
+
+def test_closed_gate_stops_the_run_before_dbt(story: Story) -> None:
+    assert "dbt_models" not in story.closed.output
+
+
+def test_taking_the_wrong_file_back_out_lets_the_next_run_publish(story: Story) -> None:
+    assert story.retracted.code == 0
+    assert f"Retracted {WRONG_SHOP}/returns/{story.wrong_file.name}" in story.retracted.output
+    assert story.again.code == 0
+    assert "Published: " in story.again.output
+    files = read(
+        story.data, f"select status from files where file_name = '{story.wrong_file.name}'"
+    )
+    assert files == [("retracted",)]
+    assert read(story.data, "select count(*) from feedback_events where event_id like '%:57799%'") \
+        == [(0,)]  # fmt: skip
+
+
+def test_late_file_is_told_as_a_restatement_of_the_days_it_changes(story: Story) -> None:
+    days = [LATE_DELIVERY + timedelta(days=n) for n in range(17)]  # until 31 October
+    with Ledger.open(story.data.ledger) as ledger:
+        rows = ledger.con.execute(
+            "select shop_id, metric_date, metric, new_denominator - old_denominator, "
+            "new_numerator - old_numerator from restatements order by all"
+        ).fetchall()
+    assert rows == [(SHOP, day, metric, 1, 0) for day in days for metric in ("nrr", "sfrr")]
+
+
+def test_history_of_the_closed_gate_stays_in_the_published_quality_results(story: Story) -> None:
+    found = read(
+        story.data,
+        "select passed, count(*) from quality_results "
+        "where rule = 'returns_mostly_of_known_orders' group by all order by all",
+    )
+    assert found == [(False, 1), (True, 2)]
+
+
+# --- mistakes ---------------------------------------------------------------------------------
+
+
+def data_dir(root: Path, shops: str = HEADER + "a,A,TH,Asia/Bangkok,THB\n") -> Path:
+    root.mkdir(exist_ok=True)
+    (root / "shops.csv").write_text(shops)
+    return root
+
+
+def assert_tells(result: CommandResult, code: int, *words: str) -> None:
+    assert result.code == code, result.output
+    assert "Traceback" not in result.output
+    flat = " ".join(result.output.split())
+    for word in words:
+        assert word in flat
+
+
+def test_missing_shops_csv_is_told_with_an_example(tmp_path: Path) -> None:
+    result = feedback("run", "--data-dir", tmp_path)
+    assert_tells(result, 2, "shops.csv does not exist", "my-shop,My Shop,TH,Asia/Bangkok,THB")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("a,A,TH,Asia/Krungthep,THB", "line 2: 'Asia/Krungthep' is no time zone"),
+        ("a,A,Thailand,Asia/Bangkok,THB", "line 2: region 'Thailand' is no two-letter"),
+    ],
+)
+def test_wrong_line_of_shops_csv_is_told_by_line(tmp_path: Path, line: str, words: str) -> None:
+    result = feedback("run", "--data-dir", data_dir(tmp_path / "d", f"{HEADER}{line}\n"))
+    assert_tells(result, 2, "shops.csv", words)
+
+
+@pytest.mark.parametrize("as_of", ["yesterday", "31/10/2026", "2026-02-30"])
+def test_as_of_that_is_no_date_is_a_usage_error(tmp_path: Path, as_of: str) -> None:
+    assert_tells(feedback("run", "--data-dir", tmp_path, "--as-of", as_of), 2, as_of)
+
+
+def test_unknown_command_and_option_are_usage_errors() -> None:
+    assert_tells(feedback("rnu"), 2, "rnu")
+    assert_tells(feedback("run", "--asof", "2026-01-01"), 2, "--asof")
+
+
+@pytest.mark.slow
+def test_folder_of_no_known_shop_is_told_with_the_way_out(tmp_path: Path) -> None:
+    root = data_dir(tmp_path / "d")
+    (root / "landing" / "b" / "orders").mkdir(parents=True)
+    result = feedback_here("run", "--data-dir", root)
+    assert_tells(result, 2, "landing/b is no shop of shops.csv", "or rename the folder")
+    assert "Nothing was published" not in result.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (
+            "metric_settings.csv",
+            "setting,value,valid_from,valid_to\nwindow_days,30,soon,\n",
+            ("metric_settings.csv, row 2", "valid_from", "First day on which the row is in force"),
+        ),
+        ("metric_setings.csv", "setting\n", ("metric_setings.csv is no setting; these are",)),
+    ],
+)
+def test_settings_file_that_is_wrong_is_told_by_file_row_and_column(
+    tmp_path: Path, name: str, text: str, words: tuple[str, ...]
+) -> None:
+    root = data_dir(tmp_path / "d")
+    (root / "settings").mkdir()
+    (root / "settings" / name).write_text(text)
+    assert_tells(feedback_here("run", "--data-dir", root), 2, *words)
+
+
+def test_second_run_at_once_is_told_to_wait(tmp_path: Path) -> None:
+    root = data_dir(tmp_path / "d")
+    with one_run_at_a_time(root / "run.lock"):
+        result = feedback("run", "--data-dir", root)
+    assert_tells(result, 1, f"Another run is at work in {root}; wait for it to end")
+
+
+@pytest.mark.slow
+def test_ledger_that_another_program_holds_is_told_and_nothing_is_published(
+    tmp_path: Path,
+) -> None:
+    root = data_dir(tmp_path / "d")
+    with connect(root / "ledger.duckdb"):
+        result = feedback("run", "--data-dir", root)
+    assert_tells(result, 1, "ledger.duckdb is in use by another run or program")
+
+
+# --- retract, sample, dev ---------------------------------------------------------------------
+
+
+def test_retracting_tells_what_is_wrong_with_the_id(published: Published, tmp_path: Path) -> None:
+    data = published.copy(tmp_path)
+    assert_tells(feedback("retract", "abc", "--data-dir", data.root), 2, "at least the first 8")
+    result = feedback("retract", "0123456789", "--data-dir", data.root)
+    assert_tells(result, 2, "0123456789 names 0 loaded files", "select file_id, file_name")
+
+
+def test_retracting_where_nothing_was_loaded_makes_no_directory(tmp_path: Path) -> None:
+    result = feedback("retract", "0123456789", "--data-dir", tmp_path / "typo")
+    assert_tells(result, 2, "Nothing was ever loaded into")
+    assert not (tmp_path / "typo").exists()
+
+
+def test_sample_lays_out_a_directory_and_spares_one_with_exports(tmp_path: Path) -> None:
+    arguments = ("sample", tmp_path / "d", "--shops", 1, "--days", 3, "--orders-per-day", 2)
+    assert_tells(feedback(*arguments), 0, "Wrote sample exports to")
+    before = fingerprint(tmp_path)
+    with (tmp_path / "d" / "shops.csv").open() as file:
+        (shop,) = csv.DictReader(file)
+    assert (tmp_path / "d" / "landing" / shop["shop_id"] / "orders").is_dir()
+    assert_tells(feedback(*arguments), 2, "already has exports; name an empty directory")
+    assert fingerprint(tmp_path) == before
+    assert_tells(feedback("sample", tmp_path / "e", "--shops", 0), 2, "--shops")
+
+
+def test_dev_opens_dagster_on_localhost_with_the_instance_of_the_data_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: None
+) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _, arguments: called.append(arguments))
+    cli.dev(tmp_path)
+    ((program, *arguments),) = called
+    assert Path(program) == Path(sys.executable).with_name("dagster")
+    assert arguments[0] == "dev"
+    assert Path(arguments[arguments.index("-w") + 1]).name == "workspace.yaml"
+    assert arguments[arguments.index("-h") + 1] == "127.0.0.1"
+    assert (tmp_path / "dagster" / "dagster.yaml").is_file()

@@ -1,0 +1,405 @@
+"""The code location: what Dagster shows of the flow, and when it starts a run by itself."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_project.lib.contracts import load_datasets
+from dagster_project.lib.database import connect, one_run_at_a_time
+from dagster_project.lib.errors import BusyError
+from dagster_project.lib.paths import PROJECT_ROOT, DataDir
+from dagster_project.lib.publish import MARTS, read_manifest
+from dagster_project.quality.gates import publish_suites, raw_suites
+from dagster_project.runner import RunOutcome, _note_failure, prepare_instance
+from tests.support import Published
+
+POOL = "duckdb_writer"
+
+
+@pytest.fixture(scope="session")
+def defs(manifest: None) -> dg.Definitions:
+    from dagster_project.definitions import defs
+
+    return defs
+
+
+@pytest.fixture(scope="session")
+def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {"/".join(spec.key.path): spec for spec in defs.resolve_all_asset_specs()}
+
+
+# --- the graph --------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_definitions_load_without_a_call_to_dbt(manifest: None) -> None:
+    load = (
+        "import os, subprocess\n"
+        "class NoDbt(subprocess.Popen):\n"
+        "    def __init__(self, program, *arguments, **options):\n"
+        "        assert os.path.basename(program[0]) != 'dbt', program\n"
+        "        super().__init__(program, *arguments, **options)\n"
+        "subprocess.Popen = NoDbt\n"
+        "import dagster_project.definitions\n"
+    )
+    done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_assets_lie_in_the_groups_of_the_flow(specs: dict[str, dg.AssetSpec]) -> None:
+    groups: dict[str, set[str]] = {}
+    for name, spec in specs.items():
+        groups.setdefault(spec.group_name or "", set()).add(name)
+    assert set(groups) == {"raw", "settings", "staging", "intermediate", "marts", "published"}
+    assert {f"raw/{name}" for name in load_datasets()} <= groups["raw"]
+    assert {f"marts/{name}" for name in MARTS} == groups["marts"]
+    assert groups["published"] == {"published/marts"}
+    for layer, prefix in (("staging", "stg_"), ("intermediate", "int_")):
+        assert all(name.startswith(f"{layer}/{prefix}") for name in groups[layer])
+
+
+def test_every_asset_has_a_description_and_kinds(specs: dict[str, dg.AssetSpec]) -> None:
+    assert [name for name, spec in specs.items() if not spec.description] == []
+    assert [name for name, spec in specs.items() if not spec.kinds] == []
+
+
+def test_flow_leads_from_every_dataset_to_the_publication(specs: dict[str, dg.AssetSpec]) -> None:
+    reached, front = set(), {"published/marts"}
+    while front:
+        name = front.pop()
+        reached.add(name)
+        front |= {"/".join(d.asset_key.path) for d in specs[name].deps} - reached
+    assert {f"raw/{name}" for name in load_datasets()} <= reached
+
+
+def test_every_rule_of_the_gates_is_an_asset_check_that_blocks(defs: dg.Definitions) -> None:
+    checks = {
+        (spec.asset_key.to_user_string(), spec.name): spec
+        for gate in defs.asset_checks or []
+        for spec in gate.check_specs  # type: ignore[union-attr]
+    }
+    rules = {
+        (suite.table.replace(".", "/"), rule.id): rule
+        for suite in (*raw_suites(), *publish_suites())
+        for rule in suite.rules
+    }
+    assert set(checks) == set(rules)
+    assert {key: spec.description for key, spec in checks.items()} == {
+        key: rule.description for key, rule in rules.items()
+    }
+    assert all(spec.blocking for spec in checks.values())
+
+
+def test_everything_that_writes_waits_for_the_one_slot_of_a_pool(defs: dg.Definitions) -> None:
+    job = defs.resolve_job_def("daily_run")
+    assert {node.definition.pool for node in job.nodes} == {POOL}
+
+
+def test_jobs_run_in_one_process_also_when_an_asset_is_materialised_by_hand(
+    defs: dg.Definitions,
+) -> None:
+    for job in (defs.resolve_job_def("daily_run"), defs.resolve_implicit_global_asset_job_def()):
+        assert job.executor_def.name == "in_process"
+
+
+@pytest.mark.slow
+def test_workspace_loads(manifest: None, tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("dagster")
+    workspace = PROJECT_ROOT / "workspace.yaml"
+    done = subprocess.run(
+        [program, "definitions", "validate", "-w", workspace],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"DAGSTER_HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "feedback_warehouse" in done.stdout + done.stderr
+
+
+# --- when it starts by itself -----------------------------------------------------------------
+
+
+def test_schedule_runs_the_job_daily_at_six(defs: dg.Definitions) -> None:
+    schedule = defs.resolve_schedule_def("daily_at_six")
+    assert schedule.cron_schedule == "0 6 * * *"
+    assert schedule.job_name == "daily_run"
+    assert schedule.execution_timezone == "UTC"
+
+
+def test_schedule_follows_the_time_zone_of_the_environment(
+    manifest: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster_project.defs import automation
+
+    monkeypatch.setenv("FEEDBACK_SCHEDULE_TIMEZONE", "Asia/Ho_Chi_Minh")
+    try:
+        again = importlib.reload(automation)
+        assert again.daily_schedule.execution_timezone == "Asia/Ho_Chi_Minh"
+    finally:
+        monkeypatch.undo()
+        importlib.reload(automation)
+
+
+class Sensor:
+    """The landing sensor on a data directory, with its cursor kept from look to look."""
+
+    def __init__(self, defs: dg.Definitions, root: Path) -> None:
+        self._sensor = defs.resolve_sensor_def("new_landing_files")
+        self._root = root
+        self._cursor: str | None = None
+        self.folder = root / "landing" / "a" / "orders"
+        self.folder.mkdir(parents=True)
+
+    def drop(self, name: str, text: str, seconds_ago: float) -> Path:
+        path = self.folder / name
+        path.write_text(text)
+        os.utime(path, times=(time.time() - seconds_ago,) * 2)
+        return path
+
+    def look(self) -> dg.RunRequest | dg.SkipReason:
+        from dagster_project.defs.resources import DataDirectory
+
+        with dg.build_sensor_context(
+            cursor=self._cursor, resources={"data": DataDirectory(root=str(self._root))}
+        ) as context:
+            found = self._sensor.evaluate_tick(context)
+        self._cursor = found.cursor
+        if found.run_requests:
+            (request,) = found.run_requests
+            return request
+        return dg.SkipReason(found.skip_message)
+
+
+@pytest.fixture
+def sensor(defs: dg.Definitions, tmp_path: Path) -> Sensor:
+    return Sensor(defs, tmp_path)
+
+
+def test_sensor_skips_an_empty_landing_folder(sensor: Sensor) -> None:
+    assert sensor.look() == dg.SkipReason("No new files in the landing folder.")
+
+
+def test_sensor_waits_while_a_file_may_still_be_growing(sensor: Sensor) -> None:
+    sensor.drop("old.csv", "1", seconds_ago=500)
+    sensor.drop("new.csv", "1", seconds_ago=5)
+    assert sensor.look() == dg.SkipReason("The newest file may still be growing.")
+
+
+def test_sensor_asks_for_one_run_once_files_have_settled(sensor: Sensor) -> None:
+    sensor.drop("new.csv", "1", seconds_ago=90)
+    first = sensor.look()
+    assert isinstance(first, dg.RunRequest)
+    assert first.run_key
+    assert isinstance(sensor.look(), dg.SkipReason)
+    sensor.drop("newer.csv", "1", seconds_ago=80)
+    second = sensor.look()
+    assert isinstance(second, dg.RunRequest)
+    assert second.run_key != first.run_key
+
+
+def test_sensor_sees_that_a_file_was_replaced(sensor: Sensor) -> None:
+    sensor.drop("new.csv", "1", seconds_ago=900)
+    sensor.look()
+    sensor.drop("new.csv", "2", seconds_ago=90)
+    assert isinstance(sensor.look(), dg.RunRequest)
+
+
+def test_sensor_looks_while_a_run_is_at_work(sensor: Sensor, tmp_path: Path) -> None:
+    with one_run_at_a_time(DataDir(tmp_path).lock):
+        assert isinstance(sensor.look(), dg.SkipReason)
+
+
+# --- what a run leaves in the instance --------------------------------------------------------
+
+
+@pytest.fixture
+def instance(published: Published, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """The instance of a copy of the published data directory."""
+    with dg.DagsterInstance.from_config(str(published.copy(tmp_path).dagster_home)) as instance:
+        yield instance
+
+
+def test_run_by_hand_is_recorded_as_a_run_of_the_scheduled_job(
+    published: Published, instance: dg.DagsterInstance
+) -> None:
+    (run,) = instance.get_runs()
+    assert run.run_id == (read_manifest(published.data) or {})["run_id"]
+    assert (run.job_name, run.status) == ("daily_run", dg.DagsterRunStatus.SUCCESS)
+
+
+def metadata(instance: dg.DagsterInstance, *key: str) -> dict[str, Any]:
+    event = instance.get_latest_materialization_event(dg.AssetKey(key))
+    assert event
+    assert event.asset_materialization
+    return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+
+
+def test_publication_carries_row_counts_and_rates_to_plot(
+    published: Published, instance: dg.DagsterInstance
+) -> None:
+    found = metadata(instance, "published", "marts")
+    manifest = read_manifest(published.data) or {}
+    assert {f"rows/{n}": rows for n, rows in manifest["tables"].items()}.items() <= found.items()
+    assert found["as_of"] == manifest["as_of"]
+    with connect(published.data.published / "marts.duckdb", read_only=True) as con:
+        rows = con.execute(
+            "select shop_id, nrr, sfrr from shop_metrics_daily where metric_date = '2026-10-31'"
+        ).fetchall()
+    for shop_id, nrr, sfrr in rows:
+        assert (found.get(f"nrr/{shop_id}"), found.get(f"sfrr/{shop_id}")) == (nrr, sfrr)
+
+
+def test_ingest_carries_rows_rejects_and_file_ids(instance: dg.DagsterInstance) -> None:
+    found = metadata(instance, "raw", "orders")
+    assert (found["new_files"], found["rejected_rows"]) == (29, 2)
+    assert found["new_rows"] > 1000
+    assert len(set(found["file_ids"])) == 29
+    assert metadata(instance, "raw", "reviews")["refused_files"] == 1
+
+
+def test_checks_are_recorded_with_counts_and_examples(instance: dg.DagsterInstance) -> None:
+    def record_of(asset: str, rule: str) -> dg.AssetCheckEvaluation:
+        key = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), rule)
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+        assert record.event
+        assert record.event.dagster_event
+        return record.event.dagster_event.asset_check_evaluation_data
+
+    for suite in (*raw_suites(), *publish_suites()):
+        for rule in suite.rules:
+            found = record_of(suite.table.replace(".", "/"), rule.id)
+            critical = rule.severity == "critical"
+            assert found.severity.name == ("ERROR" if critical else "WARN")
+            assert {"checked_rows", "failed_rows", "examples"} <= set(found.metadata)
+    warned = record_of("raw/files", "files_have_few_rejected_rows")
+    assert not warned.passed
+    assert warned.metadata["failed_rows"].value == 1
+    (example,) = warned.metadata["examples"].value
+    assert set(example) == {"shop_id", "dataset", "_file_id", "rows_rejected"}
+
+
+def test_pools_have_one_slot_unless_told_otherwise(tmp_path: Path) -> None:
+    prepare_instance(DataDir(tmp_path))
+    with dg.DagsterInstance.get() as instance:
+        assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
+        assert instance.root_directory == str(tmp_path / "dagster")
+        assert not instance.telemetry_enabled
+
+
+# --- one run at a time ------------------------------------------------------------------------
+
+
+@dg.asset(pool=POOL)
+def touched(data: dg.ResourceParam[object]) -> None:
+    """An asset that writes nothing, in the writers' pool."""
+
+
+def touch(instance: dg.DagsterInstance, root: Path) -> dg.ExecuteInProcessResult:
+    from dagster_project.defs.resources import DataDirectory
+
+    return dg.materialize(
+        [touched], instance=instance, resources={"data": DataDirectory(root=str(root))}
+    )
+
+
+def test_run_that_was_killed_does_not_hold_up_the_next_one(manifest: None, tmp_path: Path) -> None:
+    prepare_instance(DataDir(tmp_path))
+    with dg.DagsterInstance.get() as instance:
+        dead = instance.create_run_for_job(
+            dg.Definitions(
+                [touched], resources={"data": object()}
+            ).resolve_implicit_global_asset_job_def()
+        )
+        instance.report_dagster_event(
+            dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, dead.job_name), dead.run_id
+        )
+        instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
+        claim = instance.event_log_storage.claim_concurrency_slot(POOL, dead.run_id, "dbt_models")
+        assert claim.is_claimed
+        assert touch(instance, tmp_path).success
+        buried = instance.get_run_by_id(dead.run_id)
+        assert buried
+        assert buried.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_second_run_waits_until_the_first_is_done(manifest: None, tmp_path: Path) -> None:
+    prepare_instance(DataDir(tmp_path))
+    done: list[bool] = []
+    with dg.DagsterInstance.get() as instance:
+        second = threading.Thread(target=lambda: done.append(touch(instance, tmp_path).success))
+        with one_run_at_a_time(DataDir(tmp_path).lock):
+            second.start()
+            second.join(timeout=2)
+            assert done == []
+        second.join(timeout=60)
+        assert done == [True]
+
+
+def test_lock_is_refused_at_once_when_waiting_is_not_wanted(tmp_path: Path) -> None:
+    lock = tmp_path / "run.lock"
+    with one_run_at_a_time(lock), pytest.raises(BusyError, match="Another run is at work"):  # noqa: SIM117
+        with one_run_at_a_time(lock, wait=False):
+            pass
+    with one_run_at_a_time(lock, wait=False):
+        pass
+
+
+# --- what people are told of a failure --------------------------------------------------------
+
+
+def told(*causes: tuple[str, str]) -> RunOutcome:
+    """The outcome of a step that failed for these causes, outermost first: (class, message)."""
+    error = None
+    for name, message in reversed(causes):
+        error = SimpleNamespace(cls_name=name, message=message, cause=error)
+    outcome = RunOutcome("run-1")
+    _note_failure(outcome, "some_step", error)
+    return outcome
+
+
+def test_failed_check_is_left_to_the_table_of_rules() -> None:
+    assert told(("DagsterAssetCheckFailedError", "…")).errors == []
+
+
+def test_failure_of_dbt_is_told_by_what_dbt_reported() -> None:
+    message = (
+        "dagster_dbt.errors.DagsterDbtCliRuntimeError: The dbt CLI process with command\n\n"
+        "`dbt build`\n\nfailed with exit code `1`.\n\nErrors parsed from dbt logs:\n\n"
+        "Failure in test unique_key_orders\n"
+    )
+    assert told(("DagsterDbtCliRuntimeError", message)).errors == [
+        "dbt: Failure in test unique_key_orders"
+    ]
+
+
+def test_stopped_run_is_told_without_a_class_name() -> None:
+    cause = ("DagsterExecutionInterruptedError", "dagster….DagsterExecutionInterruptedError\n")
+    assert told(cause).errors == ["Stopped during some_step; run again to take it up."]
+
+
+def test_mistake_in_the_configuration_is_told_apart_from_a_failure() -> None:
+    outer = ("DagsterExecutionStepExecutionError", "Error occurred while executing op")
+    mistake = told(
+        outer, ("ConfigurationError", "errors.ConfigurationError: shops.csv, line 2: no")
+    )
+    assert (mistake.errors, mistake.misconfigured) == (["shops.csv, line 2: no"], True)
+    closed = told(outer, ("GateClosedError", "errors.GateClosedError: Closed: a_rule."))
+    assert (closed.errors, closed.misconfigured) == (["Closed: a_rule."], False)
+
+
+def test_unforeseen_failure_is_told_with_its_step() -> None:
+    failure = told(("DagsterExecutionStepExecutionError", "…"), ("ValueError", "ValueError: no\n"))
+    assert failure.errors == ["some_step: ValueError: no"]

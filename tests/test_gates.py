@@ -1,0 +1,611 @@
+"""Every rule of the gates closes on a fault planted for it, and on nothing else."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from unittest.mock import ANY
+
+import duckdb
+import pytest
+
+from dagster_project.lib.contracts import Rule, load_datasets
+from dagster_project.lib.ingest import LINEAGE
+from dagster_project.lib.ledger import QualityResult
+from dagster_project.lib.sql import identifier
+from dagster_project.lib.warehouse import RUN_TABLES
+from dagster_project.quality.gates import Suite, check, publish_suites, raw_suites
+from tests.support import Published
+
+Connection = duckdb.DuckDBPyConnection
+Row = dict[str, Any]
+
+NOON = datetime(2026, 3, 10, 12)
+EXPORTED = datetime(2026, 3, 31, 20)
+SUITE_OF = {rule.id: suite for suite in (*raw_suites(), *publish_suites()) for rule in suite.rules}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What to do to good data, and what the rule must then say of it.
+
+    `example` is among the examples and has all their keys; `also` are the other rules of the suite
+    that the same fault closes.
+    """
+
+    plant: Callable[[Any], object]
+    failed_rows: int
+    example: Row
+    also: frozenset[str] = frozenset()
+
+
+def results_of(con: Connection, suite: Suite) -> dict[str, QualityResult]:
+    return {result.rule: result for result in check(con, [suite], "run-1")}
+
+
+def closed_by(results: dict[str, QualityResult]) -> set[str]:
+    return {rule for rule, result in results.items() if not result.passed}
+
+
+def assert_finds(results: dict[str, QualityResult], rule: str, fault: Fault) -> None:
+    found, declared = results[rule], rule_of(rule)
+    assert closed_by(results) == {rule} | fault.also
+    assert found.severity == declared.severity
+    assert found.message == f"Not so: {declared.description}"
+    assert found.failed_rows == fault.failed_rows
+    assert len(found.examples) == min(fault.failed_rows, 20)
+    assert not found.examples or fault.example in found.examples
+    assert all(example.keys() == fault.example.keys() for example in found.examples)
+
+
+def rule_of(rule: str) -> Rule:
+    return next(r for r in SUITE_OF[rule].rules if r.id == rule)
+
+
+# --- raw data ---------------------------------------------------------------------------------
+
+
+class RawData:
+    """Raw tables as ingest lays them out, of what is known and of what is new."""
+
+    def __init__(self, con: Connection) -> None:
+        self.con = con
+        self._rows = itertools.count(2)
+
+    def fill(self) -> None:
+        """Lay out good data: shop `a` has all in new files, `b` orders published before."""
+        for schema in ("raw", "raw_new"):
+            self.con.execute(f"create schema {schema}")
+            for name, dataset in load_datasets().items():
+                columns = {c.name: c.type for c in dataset.columns} | LINEAGE
+                self._create(f"{schema}.{name}", columns)
+            files = {name: kind for name, (kind, _) in RUN_TABLES["files"][1].items()}
+            self._create(f"{schema}.files", files)
+        self.orders("a", range(64))
+        self.orders("b", range(100, 110), schemas=("raw",))
+        self.returns("a", range(63))
+        self.reviews("a", range(63))
+        self.add("products", [{"shop_id": "a", "sku_id": "s1", "product_id": "p1"}])
+        for dataset in ("orders", "returns", "reviews", "products"):
+            self.file("a", dataset)
+        self.file("b", "orders", schemas=("raw",))
+
+    def _create(self, table: str, columns: dict[str, str]) -> None:
+        typed = ", ".join(f"{identifier(name)} {kind}" for name, kind in columns.items())
+        self.con.execute(f"create table {table} ({typed})")
+
+    def add(
+        self, table: str, rows: Iterable[Row], schemas: Iterable[str] = ("raw", "raw_new")
+    ) -> None:
+        """Insert rows; of their lineage only what differs from the rule need be given."""
+        for row in rows:
+            if table != "files":
+                row = {
+                    "_file_id": f"{row['shop_id']}-{table}",
+                    "_row_number": next(self._rows),
+                    "_exported_at": EXPORTED,
+                    "_missing_columns": ",",
+                } | row
+            names = ", ".join(map(identifier, row))
+            marks = ", ".join("?" for _ in row)
+            for schema in schemas:
+                self.con.execute(
+                    f"insert into {schema}.{table} ({names}) values ({marks})", list(row.values())
+                )
+
+    def orders(
+        self,
+        shop: str,
+        numbers: Iterable[int],
+        schemas: Iterable[str] = ("raw", "raw_new"),
+        **more: object,
+    ) -> None:
+        rows = (
+            {"shop_id": shop, "order_id": f"o{n}", "sku_id": "s1", "product_name": "Mug",
+             "created_time": NOON, "delivered_time": NOON + timedelta(days=2), **more}
+            for n in numbers
+        )  # fmt: skip
+        self.add("orders", rows, schemas)
+
+    def returns(self, shop: str, numbers: Iterable[int], **more: object) -> None:
+        rows = (
+            {"shop_id": shop, "return_order_id": f"r{n}", "order_id": f"o{n}", "sku_id": "s1",
+             "time_requested": NOON, "return_unit_price": 5, "order_amount": 5, **more}
+            for n in numbers
+        )  # fmt: skip
+        self.add("returns", rows)
+
+    def reviews(self, shop: str, numbers: Iterable[int], **more: object) -> None:
+        rows = (
+            {"shop_id": shop, "review_id": f"v{n}", "order_id": f"o{n}", "rating": 1,
+             "review_text": "private words", "created_at": NOON, "updated_at": NOON, **more}
+            for n in numbers
+        )  # fmt: skip
+        self.add("reviews", rows)
+
+    def file(
+        self,
+        shop: str,
+        dataset: str,
+        schemas: Iterable[str] = ("raw", "raw_new"),
+        **more: object,
+    ) -> None:
+        row = {"file_id": f"{shop}-{dataset}", "shop_id": shop, "dataset": dataset,
+               "file_name": "x.csv", "exported_at": EXPORTED, "rows_read": 1000,
+               "rows_loaded": 1000, "rows_rejected": 0, "status": "loaded", "message": ""}  # fmt: skip
+        self.add("files", [row | more], schemas)
+
+    def sql(self, statement: str) -> None:
+        self.con.execute(statement)
+
+
+IMPOSSIBLE = NOON - timedelta(days=1)
+
+RAW_FAULTS: dict[str, Fault] = {
+    "files_are_readable": Fault(
+        lambda raw: raw.file("a", "reviews", file_id="bad", status="refused", exported_at=None),
+        1,
+        {"shop_id": "a", "dataset": "reviews", "_file_id": "bad"},
+    ),
+    "files_have_few_rejected_rows": Fault(
+        lambda raw: raw.file("a", "returns", file_id="holey", rows_rejected=11),
+        1,
+        {"shop_id": "a", "dataset": "returns", "_file_id": "holey", "rows_rejected": 11},
+    ),
+    "files_of_orders_are_up_to_date": Fault(
+        lambda raw: raw.sql(
+            "update raw.files set exported_at = timestamp '2026-03-28 19:59' where shop_id = 'b'"
+        ),
+        1,
+        {"shop_id": "b", "covered_until": date(2026, 3, 28)},
+    ),
+    "orders_bring_rows": Fault(lambda raw: raw.sql("delete from raw_new.orders"), 0, {}),
+    "orders_delivered_before_created": Fault(
+        lambda raw: raw.orders("a", range(64, 81), delivered_time=IMPOSSIBLE, _file_id="swapped"),
+        17,  # of 81
+        {"shop_id": "a", "order_id": "o64", "sku_id": "s1", "_file_id": "swapped",
+         "_row_number": ANY},
+        also=frozenset({"orders_few_delivered_before_created"}),
+    ),
+    "orders_few_delivered_before_created": Fault(
+        lambda raw: raw.orders("a", [64], delivered_time=IMPOSSIBLE, _row_number=7),
+        1,
+        {"shop_id": "a", "order_id": "o64", "sku_id": "s1", "_file_id": "a-orders",
+         "_row_number": 7},
+    ),
+    "orders_belong_to_one_shop": Fault(
+        lambda raw: raw.orders("b", [7], schemas=("raw",)),
+        1,
+        {"shop_id": "a", "order_id": "o7", "_file_id": "a-orders", "_row_number": ANY},
+    ),
+    "orders_line_once_per_file": Fault(
+        lambda raw: raw.orders("a", [7], delivered_time=NOON, _row_number=900),
+        1,
+        {"shop_id": "a", "order_id": "o7", "sku_id": "s1", "_file_id": "a-orders",
+         "_row_number": 900},
+    ),
+    "products_sku_has_one_product_per_file": Fault(
+        lambda raw: raw.add(
+            "products",
+            [{"shop_id": "a", "sku_id": "s1", "product_id": "p2", "_row_number": 900}],
+        ),
+        1,
+        {"shop_id": "a", "sku_id": "s1", "_file_id": "a-products", "_row_number": 900},
+    ),
+    "returns_mostly_of_known_orders": Fault(
+        lambda raw: raw.returns("b", range(1000, 1050), _file_id="wrong-folder"),
+        1,
+        {"shop_id": "b", "_file_id": "wrong-folder", "requests": 50},
+        also=frozenset({"returns_of_known_orders"}),
+    ),
+    "returns_of_known_orders": Fault(
+        lambda raw: raw.returns("a", range(1000, 1008)),
+        8,  # of 71
+        {"shop_id": "a", "return_order_id": "r1000", "order_id": "o1000",
+         "_file_id": "a-returns", "_row_number": ANY},
+    ),
+    "returns_price_within_order": Fault(
+        lambda raw: raw.returns("a", [5], return_order_id="dear", return_unit_price=5.01),
+        1,
+        {"shop_id": "a", "return_order_id": "dear", "order_id": "o5", "sku_id": "s1",
+         "_file_id": "a-returns", "_row_number": ANY},
+    ),
+    "reviews_mostly_of_known_orders": Fault(
+        lambda raw: raw.reviews("b", range(1000, 1050), _file_id="wrong-folder"),
+        1,
+        {"shop_id": "b", "_file_id": "wrong-folder", "reviews": 50},
+        also=frozenset({"reviews_of_known_orders"}),
+    ),
+    "reviews_of_known_orders": Fault(
+        lambda raw: raw.reviews("a", range(1000, 1008)),
+        8,  # of 71
+        {"shop_id": "a", "review_id": "v1000", "order_id": "o1000", "_file_id": "a-reviews",
+         "_row_number": ANY},
+    ),
+    "reviews_updated_after_created": Fault(
+        lambda raw: raw.reviews("a", [5], review_id="early", updated_at=IMPOSSIBLE),
+        1,
+        {"shop_id": "a", "review_id": "early", "_file_id": "a-reviews", "_row_number": ANY},
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def good_raw_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("gates") / "small.duckdb"
+    with duckdb.connect(str(path)) as con:
+        RawData(con).fill()
+    return path
+
+
+@pytest.fixture
+def raw(good_raw_data: Path, tmp_path: Path) -> Iterator[RawData]:
+    path = tmp_path / "small.duckdb"
+    path.write_bytes(good_raw_data.read_bytes())
+    with duckdb.connect(str(path)) as con:
+        yield RawData(con)
+
+
+@pytest.mark.parametrize("suite", raw_suites(), ids=lambda suite: suite.dataset)
+def test_raw_gate_lets_good_data_pass(raw: RawData, suite: Suite) -> None:
+    results = results_of(raw.con, suite)
+    assert closed_by(results) == set()
+    assert {r.stage for r in results.values()} == {"raw"}
+    assert all(r.failed_rows == 0 and r.examples == [] for r in results.values())
+    assert all(r.message == "" and r.checked_rows > 0 for r in results.values())
+
+
+@pytest.mark.parametrize("rule", RAW_FAULTS)
+def test_raw_rule_closes_on_its_fault(raw: RawData, rule: str) -> None:
+    fault = RAW_FAULTS[rule]
+    fault.plant(raw)
+    results = results_of(raw.con, SUITE_OF[rule])
+    assert_finds(results, rule, fault)
+
+
+AT_THE_LIMIT: dict[str, Callable[[RawData], object]] = {
+    "files_have_few_rejected_rows": lambda raw: raw.file("a", "returns", rows_rejected=10),
+    "files_of_orders_are_up_to_date": lambda raw: raw.sql(
+        "update raw.files set exported_at = timestamp '2026-03-28 20:00' where shop_id = 'b'"
+    ),
+    "orders_delivered_before_created": lambda raw: raw.orders(
+        "a", range(64, 80), delivered_time=IMPOSSIBLE
+    ),
+    "returns_of_known_orders": lambda raw: raw.returns("a", range(1000, 1007)),
+    "returns_price_within_order": lambda raw: raw.returns("a", [5], return_order_id="other"),
+    "reviews_of_known_orders": lambda raw: raw.reviews("a", range(1000, 1007)),
+    "reviews_updated_after_created": lambda raw: raw.reviews("a", [5], review_id="other"),
+}
+
+
+@pytest.mark.parametrize("rule", AT_THE_LIMIT)
+def test_raw_rule_lets_pass_what_is_just_at_its_limit(raw: RawData, rule: str) -> None:
+    AT_THE_LIMIT[rule](raw)
+    assert rule not in closed_by(results_of(raw.con, SUITE_OF[rule]))
+
+
+@pytest.mark.parametrize("dataset", ["returns", "reviews"])
+def test_wrong_folder_is_not_told_from_few_rows_nor_where_one_order_in_ten_is_known(
+    raw: RawData, dataset: str
+) -> None:
+    getattr(raw, dataset)("b", range(1000, 1049))
+    rule = f"{dataset}_mostly_of_known_orders"
+    assert rule not in closed_by(results_of(raw.con, SUITE_OF[rule]))
+    getattr(raw, dataset)("b", [*range(1049, 1050), *range(100, 106)])
+    assert rule not in closed_by(results_of(raw.con, SUITE_OF[rule]))
+
+
+@pytest.mark.parametrize("dataset", ["returns", "reviews"])
+def test_shop_without_any_orders_yet_keeps_the_gate_open(raw: RawData, dataset: str) -> None:
+    getattr(raw, dataset)("new-shop", range(1000, 1060))
+    rule = f"{dataset}_mostly_of_known_orders"
+    assert rule not in closed_by(results_of(raw.con, SUITE_OF[rule]))
+
+
+def test_quiet_day_without_new_files_says_nothing_of_old_ones(raw: RawData) -> None:
+    raw.sql("update raw.files set exported_at = timestamp '2026-01-01' where shop_id = 'b'")
+    for table in ("files", "orders", "returns", "reviews", "products"):
+        raw.sql(f"delete from raw_new.{table}")
+    for suite in raw_suites():
+        assert closed_by(results_of(raw.con, suite)) <= {"orders_bring_rows"}
+
+
+# --- publication ------------------------------------------------------------------------------
+
+SHOP = "th-siam-snacks"
+LAST_DAY = date(2026, 10, 31)
+EARLIER = date(2026, 10, 20)
+_RATES = {
+    "nrr": "negative_review_orders",
+    "nrr_seller": "seller_negative_review_orders",
+    "nrr_product": "product_negative_review_orders",
+    "nrr_service": "service_negative_review_orders",
+    "sfrr": "seller_fault_return_orders",
+}
+
+
+def sql(*statements: str) -> Callable[[Connection], None]:
+    return lambda con: [con.execute(statement) for statement in statements] and None
+
+
+def shop_day(change: str, day: date = EARLIER) -> Callable[[Connection], None]:
+    """Change the counts of a shop day; its rates follow."""
+    of_the_day = f"where shop_id = '{SHOP}' and metric_date = '{day}'"
+    rates = ", ".join(f"{rate} = {count} / delivered_orders" for rate, count in _RATES.items())
+    return sql(
+        f"update marts.shop_metrics_daily set {change} {of_the_day}",
+        f"update marts.shop_metrics_daily set {rates} {of_the_day}",
+    )
+
+
+def product_day(change: str, day: date = EARLIER) -> Callable[[Connection], None]:
+    """Change the counts of one product on a day."""
+    of_the_day = f"where shop_id = '{SHOP}' and metric_date = '{day}'"
+    first = f"(select min(product_key) from marts.product_metrics_daily {of_the_day})"
+    return sql(
+        f"update marts.product_metrics_daily set {change} {of_the_day} and product_key = {first}"
+    )
+
+
+PUBLISH_FAULTS: dict[str, Fault] = {
+    "shop_counts_lie_within_deliveries": Fault(
+        shop_day("negative_review_orders = delivered_orders + 1"),
+        1,
+        {"shop_id": SHOP, "metric_date": EARLIER},
+    ),
+    "shop_splits_lie_within_negative_reviews": Fault(
+        shop_day("product_negative_review_orders = seller_negative_review_orders + 1"),
+        1,
+        {"shop_id": SHOP, "metric_date": EARLIER},
+    ),
+    "shop_rates_follow_from_counts": Fault(
+        sql(
+            "update marts.shop_metrics_daily set nrr_seller = nrr_seller + 0.001 "
+            f"where shop_id = '{SHOP}' and metric_date = '{EARLIER}'"
+        ),
+        1,
+        {"shop_id": SHOP, "metric_date": EARLIER},
+    ),
+    "shop_days_are_complete": Fault(
+        sql(
+            "delete from marts.shop_metrics_daily "
+            f"where shop_id = '{SHOP}' and metric_date = '{LAST_DAY}'"
+        ),
+        1,
+        {"shop_id": SHOP, "first_delivery": ANY, "days": ANY},
+    ),
+    "shop_deliveries_reconcile": Fault(
+        shop_day("delivered_orders = delivered_orders + 1"),
+        1,
+        {"shop_id": SHOP, "metric_date": EARLIER},
+    ),
+    "shop_negative_reviews_reconcile": Fault(
+        shop_day("negative_review_orders = negative_review_orders + 1", LAST_DAY),
+        1,
+        {"shop_id": SHOP, "metric_date": LAST_DAY},
+    ),
+    "shop_returns_reconcile": Fault(
+        shop_day("seller_fault_return_orders = seller_fault_return_orders + 1", LAST_DAY),
+        1,
+        {"shop_id": SHOP, "metric_date": LAST_DAY},
+    ),
+    "as_of_date_is_not_in_the_future": Fault(
+        sql(
+            "insert into marts.shop_metrics_daily "
+            "select * replace (current_date + 2 as metric_date) from marts.shop_metrics_daily "
+            f"where shop_id = '{SHOP}' and metric_date = '{LAST_DAY}'"
+        ),
+        1,
+        {"shop_id": SHOP, "metric_date": ANY},
+        also=frozenset({"shop_days_are_complete", "shop_deliveries_reconcile"}),
+    ),
+    "product_counts_lie_within_deliveries": Fault(
+        product_day("negative_review_orders = delivered_orders + 1"),
+        1,
+        {"shop_id": SHOP, "product_key": ANY, "metric_date": EARLIER},
+    ),
+    "product_deliveries_cover_the_shop": Fault(
+        sql(
+            "delete from marts.product_metrics_daily "
+            f"where shop_id = '{SHOP}' and metric_date = '{EARLIER}'"
+        ),
+        1,
+        {"shop_id": SHOP, "metric_date": EARLIER},
+    ),
+    "product_counts_reconcile": Fault(
+        product_day("seller_fault_return_orders = seller_fault_return_orders + 1", LAST_DAY),
+        1,
+        {"shop_id": SHOP, "product_key": ANY},
+    ),
+    "reasons_lie_between_one_and_all": Fault(
+        sql(
+            "delete from marts.reason_metrics_daily "
+            f"where shop_id = '{SHOP}' and metric_date = '{LAST_DAY}' and metric = 'nrr'"
+        ),
+        1,
+        {"shop_id": SHOP, "metric_date": LAST_DAY, "metric": "nrr"},
+    ),
+    "product_reasons_lie_between_one_and_all": Fault(
+        sql(
+            "update marts.product_reason_metrics_daily set orders = orders + 1000 "
+            "where is_counted and (product_key, metric) = ("
+            "select (product_key, metric) from marts.product_reason_metrics_daily where is_counted "
+            f"and shop_id = '{SHOP}' and metric_date = '{LAST_DAY}' order by all limit 1) "
+            f"and shop_id = '{SHOP}' and metric_date = '{LAST_DAY}'"
+        ),
+        1,
+        {"shop_id": SHOP, "product_key": ANY, "metric_date": LAST_DAY, "metric": ANY},
+    ),
+    "events_are_all_there": Fault(
+        sql(
+            f"delete from marts.feedback_events where shop_id = '{SHOP}' and event_id = "
+            f"(select min(event_id) from marts.feedback_events where shop_id = '{SHOP}')"
+        ),
+        1,
+        {"shop_id": SHOP, "staged": ANY, "published": ANY},
+    ),
+    "events_have_known_reasons_and_states": Fault(
+        sql(
+            "update marts.feedback_events set unknown_value = 'private words' "
+            f"where shop_id = '{SHOP}' and event_id = "
+            f"(select min(event_id) from marts.feedback_events where shop_id = '{SHOP}')"
+        ),
+        1,
+        {"shop_id": SHOP, "event_id": ANY, "_file_id": ANY, "_row_number": ANY},
+    ),
+    "events_are_laid_at_a_product": Fault(
+        sql(
+            "update marts.feedback_events set is_counted = false",
+            "update marts.feedback_events set is_counted = true from ("
+            "select shop_id, event_id from marts.feedback_events order by all limit 10) as first "
+            "where (feedback_events.shop_id, feedback_events.event_id) "
+            "= (first.shop_id, first.event_id)",
+            "update marts.feedback_events set product_key = 'unattributed' from ("
+            "select shop_id, event_id from marts.feedback_events order by all limit 3) as first "
+            "where (feedback_events.shop_id, feedback_events.event_id) "
+            "= (first.shop_id, first.event_id)",
+        ),
+        3,
+        {"shop_id": ANY, "event_id": ANY, "_file_id": ANY, "_row_number": ANY},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def clean_warehouse(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The warehouse of the published run, as if the settings knew all texts of the messy shop."""
+    path: Path = tmp_path_factory.mktemp("gates") / "warehouse.duckdb"
+    path.write_bytes(published.data.warehouse.read_bytes())
+    with duckdb.connect(str(path)) as con:
+        con.execute("update marts.feedback_events set unknown_value = null")
+    return path
+
+
+@pytest.fixture
+def warehouse(clean_warehouse: Path, tmp_path: Path) -> Iterator[Connection]:
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(clean_warehouse.read_bytes())
+    with duckdb.connect(str(path)) as con:
+        con.execute("set timezone = 'UTC'")
+        yield con
+
+
+@pytest.mark.parametrize("suite", publish_suites(), ids=lambda suite: suite.dataset)
+def test_publish_gate_lets_good_marts_pass(warehouse: Connection, suite: Suite) -> None:
+    results = results_of(warehouse, suite)
+    assert closed_by(results) == set()
+    assert all(r.stage == "publish" and r.checked_rows > 0 for r in results.values())
+
+
+@pytest.mark.parametrize("rule", PUBLISH_FAULTS)
+def test_publish_rule_closes_on_its_fault(warehouse: Connection, rule: str) -> None:
+    fault = PUBLISH_FAULTS[rule]
+    fault.plant(warehouse)
+    assert_finds(results_of(warehouse, SUITE_OF[rule]), rule, fault)
+
+
+@pytest.mark.parametrize(
+    "change",
+    {
+        "a rate is missing": "nrr_service = null",
+        "a rate stands where no reviews are loaded": "nrr_state = 'not_loaded'",
+        "a rate stands where returns are stale": "sfrr_state = 'stale'",
+        "a rate stands where nothing was delivered": "delivered_orders = 0",
+    }.items(),
+    ids=lambda change: change[0],
+)
+def test_rates_and_states_that_contradict_each_other_close_the_gate(
+    warehouse: Connection, change: tuple[str, str]
+) -> None:
+    warehouse.execute(
+        f"update marts.shop_metrics_daily set {change[1]} "
+        f"where shop_id = '{SHOP}' and metric_date = '{EARLIER}'"
+    )
+    results = results_of(warehouse, SUITE_OF["shop_rates_follow_from_counts"])
+    assert results["shop_rates_follow_from_counts"].failed_rows == 1
+
+
+def test_one_event_in_five_without_product_still_passes(warehouse: Connection) -> None:
+    rule = "events_are_laid_at_a_product"
+    PUBLISH_FAULTS[rule].plant(warehouse)
+    warehouse.execute(
+        "update marts.feedback_events set product_key = 'p' where event_id = (select min(event_id) "
+        "from marts.feedback_events where product_key = 'unattributed')"
+    )
+    assert rule not in closed_by(results_of(warehouse, SUITE_OF[rule]))
+
+
+# --- all rules --------------------------------------------------------------------------------
+
+
+def test_every_rule_has_a_planted_fault() -> None:
+    rules = [rule.id for suite in (*raw_suites(), *publish_suites()) for rule in suite.rules]
+    assert sorted([*RAW_FAULTS, *PUBLISH_FAULTS]) == sorted(rules)
+
+
+def suite_with(rule: Rule) -> Suite:
+    return Suite("raw", "orders", "raw_new.orders", "raw.orders", (rule,))
+
+
+@pytest.mark.parametrize("severity", ["critical", "warning"])
+@pytest.mark.parametrize("max_percent", [0.0, 10.0])
+def test_check_that_cannot_run_does_not_pass_and_counts_as_critical(
+    raw: RawData, severity: Literal["critical", "warning"], max_percent: float
+) -> None:
+    query = "select no_such_column from {batch}"
+    broken = Rule("broken", "Something holds.", severity, query, max_percent, 0)
+    found = results_of(raw.con, suite_with(broken))["broken"]
+    assert (found.passed, found.severity) == (False, "critical")
+    assert found.message.startswith("The check itself failed: ")
+    assert "no_such_column" in found.message
+
+
+def test_check_that_cannot_run_leaves_the_other_rules_of_the_suite_alone(raw: RawData) -> None:
+    broken = Rule("broken", "Something holds.", "warning", "select {batch} from", 0.0, 0)
+    suite = SUITE_OF["orders_bring_rows"]
+    results = results_of(raw.con, replace(suite, rules=(broken, *suite.rules)))
+    assert closed_by(results) == {"broken"}
+
+
+def test_more_offending_rows_than_are_shown_are_all_counted(raw: RawData) -> None:
+    raw.sql(
+        "insert into raw_new.orders by name "
+        "select o.* from raw_new.orders as o cross join range(20)"
+    )
+    rule = Rule("none", "There are no lines.", "critical", "select order_id from {batch}", 0.0, 0)
+    found = results_of(raw.con, suite_with(rule))["none"]
+    assert (found.checked_rows, found.failed_rows) == (64 * 21, 64 * 21)
+    assert len(found.examples) == 20
+
+
+def test_examples_carry_keys_and_no_text(raw: RawData, warehouse: Connection) -> None:
+    for rule, fault in RAW_FAULTS.items():
+        fault.plant(raw)
+        assert "private words" not in str(results_of(raw.con, SUITE_OF[rule]))
+    for rule, fault in PUBLISH_FAULTS.items():
+        fault.plant(warehouse)
+        assert "private words" not in str(results_of(warehouse, SUITE_OF[rule]))

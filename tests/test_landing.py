@@ -1,0 +1,136 @@
+"""The landing folder: which files are taken, what their names say, what is left alone."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from dagster_project.lib.errors import ConfigurationError
+from dagster_project.lib.landing import LandingFile, exported_at, find_files, sha256
+from dagster_project.lib.shops import Shop
+
+SHOPS = {name: Shop(name, name, "TH", "Asia/Bangkok", "THB") for name in ("a-shop", "b'; shop")}
+
+
+def put(path: Path, content: bytes = b"x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def found(landing: Path) -> list[tuple[str, str, str]]:
+    return [(f.shop_id, f.dataset, f.name) for f in find_files(landing, SHOPS)]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("All order-2025-03-02-17_00.csv", datetime(2025, 3, 2, 17, 0)),
+        ("All order-2025-03-02-17_00 (1).csv", datetime(2025, 3, 2, 17, 0)),
+        ("All order-2025-03-02-17_00[1].csv", datetime(2025, 3, 2, 17, 0)),
+        ("orders_20250302_1700.csv", datetime(2025, 3, 2, 17, 0)),
+        ("orders_20250302_170059.xlsx", datetime(2025, 3, 2, 17, 0, 59)),
+        ("orders20250302170059.csv", datetime(2025, 3, 2, 17, 0, 59)),
+        ("2025-03-02T17:00:59.csv", datetime(2025, 3, 2, 17, 0, 59)),
+        ("2025.03.02 17.00.csv", datetime(2025, 3, 2, 17, 0)),
+        ("reviews-2025-03-02.csv", datetime(2025, 3, 2, 23, 59, 59)),
+        ("reviews_20250302.csv", datetime(2025, 3, 2, 23, 59, 59)),
+        ("reviews_20250302_9999.csv", datetime(2025, 3, 2, 23, 59, 59)),
+        ("orders_2025-03-01_2025-03-31.csv", datetime(2025, 3, 31, 23, 59, 59)),
+        ("orders_20250301-20250331.csv", datetime(2025, 3, 31, 23, 59, 59)),
+        ("orders_2025-03-31_2025-03-01.csv", datetime(2025, 3, 31, 23, 59, 59)),
+        ("orders.csv", None),
+        ("orders-2025-02-31.csv", None),
+        ("orders-2025-13-01.csv", None),
+        ("orders-2025-03.csv", None),
+        ("orders-02-03-2025.csv", None),
+        ("orders-576461413220250302.csv", None),
+        ("orders-2025030211111111111.csv", None),
+        ("orders-1740906000.csv", None),
+    ],
+)
+def test_the_time_of_export_is_read_from_the_name(name: str, expected: datetime | None) -> None:
+    assert exported_at(name) == expected
+
+
+def test_files_are_found_by_shop_and_dataset_in_order(tmp_path: Path) -> None:
+    put(tmp_path / "b'; shop" / "orders" / "2.csv")
+    put(tmp_path / "a-shop" / "returns" / "1.csv")
+    put(tmp_path / "a-shop" / "orders" / "3.xlsx")
+    put(tmp_path / "a-shop" / "orders" / "1.csv", b"bytes")
+    files = list(find_files(tmp_path, SHOPS))
+    assert [(f.shop_id, f.dataset, f.name) for f in files] == [
+        ("a-shop", "orders", "1.csv"),
+        ("a-shop", "orders", "3.xlsx"),
+        ("a-shop", "returns", "1.csv"),
+        ("b'; shop", "orders", "2.csv"),
+    ]
+    assert files[0].file_id == hashlib.sha256(b"bytes").hexdigest() == sha256(files[0].path)
+
+
+def test_no_landing_folder_is_no_file(tmp_path: Path) -> None:
+    assert found(tmp_path / "landing") == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".hidden.csv", "..csv", "~$open.xlsx", "x.csv.part", "x.csv.crdownload", "x.tmp",
+        "x.CSV.PARTIAL", "x.download", "x.csv.filepart",
+    ],
+)  # fmt: skip
+def test_hidden_and_unfinished_files_are_passed_over(tmp_path: Path, name: str) -> None:
+    put(tmp_path / "a-shop" / "orders" / name)
+    assert found(tmp_path) == []
+
+
+def test_hidden_folders_are_passed_over(tmp_path: Path) -> None:
+    put(tmp_path / ".Trash" / "orders" / "1.csv")
+    put(tmp_path / "a-shop" / ".orders" / "1.csv")
+    assert found(tmp_path) == []
+
+
+def test_symbolic_links_are_passed_over(tmp_path: Path) -> None:
+    secret = put(tmp_path / "elsewhere" / "orders" / "secret.csv")
+    landing = tmp_path / "landing"
+    folder = put(landing / "a-shop" / "orders" / "1.csv").parent
+    (folder / "link.csv").symlink_to(secret)
+    (folder / "dangling.csv").symlink_to(tmp_path / "nothing")
+    (folder / "folder").symlink_to(secret.parent)
+    (landing / "a-shop" / "returns").symlink_to(secret.parent)
+    (landing / "stranger").symlink_to(tmp_path / "elsewhere")
+    assert found(landing) == [("a-shop", "orders", "1.csv")]
+
+
+def test_a_file_in_the_wrong_depth_is_found_in_a_dataset_of_that_name(tmp_path: Path) -> None:
+    put(tmp_path / "a-shop" / "1.csv")
+    put(tmp_path / "a-shop" / "orders" / "2025" / "2.csv")
+    assert found(tmp_path) == [("a-shop", ".", "1.csv"), ("a-shop", "orders/2025", "2.csv")]
+
+
+@pytest.mark.parametrize("name", ["my shop", "A-SHOP", "a-shop ", "../a-shop"[3:] + "x", "evil\nx"])
+def test_a_folder_of_no_shop_is_an_error_that_says_what_to_add(tmp_path: Path, name: str) -> None:
+    put(tmp_path / name / "orders" / "1.csv")
+    with pytest.raises(ConfigurationError, match=r"no shop of shops\.csv\. Add a line `") as error:
+        found(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_names_are_shown_in_one_printable_line(tmp_path: Path) -> None:
+    put(tmp_path / "a-shop" / "or\x1bders" / "two\nlines;'\".csv")
+    put(tmp_path / "a-shop" / "or\x1bders" / "x-\udcff.csv")
+    assert found(tmp_path) == [
+        ("a-shop", "or\\x1bders", "two\\x0alines;'\".csv"),
+        ("a-shop", "or\\x1bders", "x-\\xdcff.csv"),
+    ]
+    long = LandingFile(Path("x" * 300), "a-shop", "orders", "")
+    assert len(long.name) == 200
+
+
+def test_a_name_that_climbs_stays_a_name(tmp_path: Path) -> None:
+    put(tmp_path / "a-shop" / "orders" / "..%2f..%2fetc.csv")
+    put(tmp_path / "a-shop" / "orders" / "x..csv")
+    assert [name for _, _, name in found(tmp_path)] == ["x..csv"]

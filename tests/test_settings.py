@@ -1,0 +1,151 @@
+"""Settings of a data directory: rows that add to the bundled ones, checked by their contract."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dagster_project.lib.contracts import load_settings
+from dagster_project.lib.errors import ConfigurationError
+from dagster_project.lib.paths import DBT_DIR, DataDir
+from dagster_project.lib.settings import load_own_settings
+
+TARGETS = "region,metric,target,valid_from,valid_to,confidence,source\n"
+
+
+class Warehouse:
+    def __init__(self, root: Path) -> None:
+        self.data = DataDir(root)
+        self.con = duckdb.connect()
+
+    def load(self, name: str, content: str | bytes) -> None:
+        self.data.settings.mkdir(exist_ok=True)
+        raw = content.encode() if isinstance(content, str) else content
+        (self.data.settings / name).write_bytes(raw)
+        load_own_settings(self.con, self.data)
+
+    def rows(self, setting: str) -> list[tuple[object, ...]]:
+        return self.con.sql(f"from own_settings.{setting}").fetchall()
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
+    warehouse = Warehouse(tmp_path)
+    yield warehouse
+    warehouse.con.close()
+
+
+def test_without_own_settings_their_tables_are_empty_and_typed(warehouse: Warehouse) -> None:
+    load_own_settings(warehouse.con, warehouse.data)
+    for name, setting in load_settings().items():
+        described = warehouse.con.sql(f"describe own_settings.{name}").fetchall()
+        assert {column: kind for column, kind, *_ in described} == {
+            c.name: c.type for c in setting.columns
+        }
+        assert warehouse.rows(name) == []
+
+
+def test_own_rows_are_loaded_typed(warehouse: Warehouse) -> None:
+    warehouse.load(
+        "metric_targets.csv",
+        TARGETS + 'VN,nrr,0.004,2025-01-01,,own,"agreed, in writing"\n\n,,,,,,\n'
+        "VN,sfrr,0.02,2025-01-01,2025-12-31,,\n",
+    )
+    assert warehouse.rows("metric_targets") == [
+        ("VN", "nrr", 0.004, date(2025, 1, 1), None, "own", "agreed, in writing"),
+        ("VN", "sfrr", 0.02, date(2025, 1, 1), date(2025, 12, 31), None, None),
+    ]
+
+
+def test_columns_may_stand_in_any_order_and_others_beside_them(warehouse: Warehouse) -> None:
+    warehouse.load(
+        "outcome_policy.csv",
+        "\ufeffStatus_Text;IS_VOIDED;note;valid_to;valid_from;status_column\n"
+        "Lost;TRUE;mine;;2025-01-01;return_status\n",
+    )
+    assert warehouse.rows("outcome_policy") == [
+        ("return_status", "Lost", True, date(2025, 1, 1), None)
+    ]
+
+
+def test_loading_again_replaces_what_was_there(warehouse: Warehouse) -> None:
+    warehouse.load("metric_settings.csv", "setting,value,valid_from,valid_to\na,1,2025-01-01,\n")
+    warehouse.load("metric_settings.csv", "setting,value,valid_from,valid_to\nb,2,2025-01-01,\n")
+    assert [row[0] for row in warehouse.rows("metric_settings")] == ["b"]
+
+
+@pytest.mark.parametrize("name", [".DS_Store", ".~lock.reasons.csv#", ".reasons.csv.swp"])
+def test_hidden_files_are_passed_over(warehouse: Warehouse, name: str) -> None:
+    warehouse.load(name, "x")
+
+
+@pytest.mark.parametrize("name", ["reason.csv", "reasons.xlsx", "reasons.CSV", "shops.csv"])
+def test_a_file_that_is_no_setting_is_an_error_naming_those_that_are(
+    warehouse: Warehouse, name: str
+) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"is no setting; these are .*reasons\.csv"
+    ) as error:
+        warehouse.load(name, "x")
+    assert name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("region,metric,valid_from\n", "lacks the column 'target', 'valid_to'"),
+        (TARGETS.replace("target", "goal"), "lacks the column 'target'"),
+        (TARGETS.replace("source", "region"), "lacks the column 'source'"),
+        (TARGETS.strip() + ",Region\n", "has the column 'region' twice"),
+        (TARGETS.encode() + b"caf\xe9,,,,,,\n", "is not UTF-8 text"),
+        ("", "has no header of a metric_targets export"),
+        (TARGETS + "VN,nrr,,2025-01-01,,,\n", "row 2, target: the value is missing. The rate to"),
+        (TARGETS + "VN,nrr,0.5 %,2025-01-01,,,\n", "row 2, target: the value is no amount"),
+        (TARGETS + "VN,nrr,nan,2025-01-01,,,\n", "row 2, target: the value is no amount"),
+        (TARGETS + "\n,,,,,,\nVN,nrr,1,soon,,,\n", "row 4, valid_from: the value is no date"),
+        (TARGETS + "VN,nrr,1,31/02/2025,,,\n", "row 2, valid_from: the value is no date"),
+        (TARGETS + "VN,nrr,1,01/02/25,,,\n", "row 2, valid_from: the value is no date"),
+        (
+            TARGETS + "VN,nrr,1,2025-01-01,,own,agreed, in writing\n",
+            "row 2: the row has more",
+        ),
+        (TARGETS + "VN,nrr,1,2025-01-01\n", "row 2: the row ends before the last column"),
+        (TARGETS + 'VN,nrr,1,2025-01-01,,,"a\nb\n', "a quote in row 2 that is not closed"),
+    ],
+)
+def test_errors_name_file_row_column_and_rule(
+    warehouse: Warehouse, content: str | bytes, message: str
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        warehouse.load("metric_targets.csv", content)
+    assert message in str(error.value)
+    assert str(warehouse.data.settings / "metric_targets.csv") in str(error.value)
+
+
+def test_a_boolean_that_is_none_is_named(warehouse: Warehouse) -> None:
+    header = "status_column,status_text,is_voided,valid_from,valid_to\n"
+    with pytest.raises(ConfigurationError, match="row 2, is_voided: the value is neither true nor"):
+        warehouse.load("outcome_policy.csv", f"{header}return_status,Lost,yes,2025-01-01,\n")
+
+
+@pytest.mark.parametrize("name", load_settings())
+def test_the_bundled_settings_satisfy_their_contract(warehouse: Warehouse, name: str) -> None:
+    bundled = DBT_DIR / "seeds" / f"{name}.csv"
+    warehouse.load(f"{name}.csv", bundled.read_bytes())
+    with bundled.open(encoding="utf-8", newline="") as file:
+        assert len(warehouse.rows(name)) == len(list(csv.DictReader(file)))
+    setting = load_settings()[name]
+    key = ", ".join(setting.key)
+    twice = warehouse.con.sql(
+        f"select {key} from own_settings.{name} as a group by {key}, valid_from having count(*) > 1"
+    ).fetchall()
+    assert twice == []
+
+
+def test_every_bundled_setting_has_a_contract() -> None:
+    assert {path.stem for path in (DBT_DIR / "seeds").glob("*.csv")} == set(load_settings())
