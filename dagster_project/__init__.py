@@ -1,0 +1,1 @@
+"""The pipeline: exports in, guarded NRR and SFRR out."""

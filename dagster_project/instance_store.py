@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 @contextmanager
 def quick_history() -> Iterator[None]:
-    """Within the context, SQLite databases opened through SQLAlchemy are written without waiting."""
+    """Within the context, SQLAlchemy's SQLite databases are written without waiting."""
     kept_open: dict[str, sqlite3.Connection] = {}
 
     def on_connect(connection: Any, _: Any) -> None:

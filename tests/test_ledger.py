@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from dagster_project.lib.errors import BusyError
@@ -89,7 +90,7 @@ def test_a_file_is_known_by_shop_dataset_and_bytes(ledger: Ledger) -> None:
 def test_a_batch_is_committed_whole_or_not_at_all(tmp_path: Path) -> None:
     broken = dataclasses.replace(REJECT, row_number="seven")  # type: ignore[arg-type]
     with (
-        pytest.raises(duckdb.ConversionException),
+        pytest.raises(pa.ArrowInvalid),
         Ledger.open(tmp_path / "ledger.duckdb") as ledger,
     ):
         ledger.commit_batch([ENTRY], [REJECT, broken])

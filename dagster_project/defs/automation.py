@@ -24,9 +24,7 @@ daily_schedule = dg.ScheduleDefinition(
 )
 
 
-@dg.sensor(
-    name="new_landing_files", job=daily_run, minimum_interval_seconds=60
-)
+@dg.sensor(name="new_landing_files", job=daily_run, minimum_interval_seconds=60)
 def new_landing_files(
     context: dg.SensorEvaluationContext, data: DataDirectory
 ) -> dg.RunRequest | dg.SkipReason:

@@ -22,9 +22,7 @@ def publication(
     with Ledger.open(data.paths.ledger) as ledger:
         manifest = publish(data.paths, ledger, context.run_id)
     metadata = {f"rows/{name}": count for name, count in manifest["tables"].items()}
-    return dg.MaterializeResult(
-        metadata={"as_of": manifest["as_of"], **metadata, **_rates(data)}
-    )
+    return dg.MaterializeResult(metadata={"as_of": manifest["as_of"], **metadata, **_rates(data)})
 
 
 def _rates(data: DataDirectory) -> dict[str, float]:

@@ -32,7 +32,7 @@ class DataDirectory(dg.ConfigurableResource[None]):
     def yield_for_execution(  # type: ignore[override]
         self, context: dg.InitResourceContext
     ) -> Iterator[DataDirectory]:
-        """One run at a time from its first step to its last; a sensor, which only looks, need not wait."""
+        """One run at a time, first step to last; a sensor, which only looks, waits not."""
         if context.run is None or context.instance is None:
             yield self
             return
@@ -65,7 +65,5 @@ class Dbt(DbtCliResource):  # type: ignore[misc]
 RESOURCES = {
     "data": DataDirectory(root=str(DataDir.default().root)),
     # the dbt of this environment, whatever is on PATH
-    "dbt": Dbt(
-        project_dir=dbt_project, dbt_executable=str(Path(sys.executable).with_name("dbt"))
-    ),
+    "dbt": Dbt(project_dir=dbt_project, dbt_executable=str(Path(sys.executable).with_name("dbt"))),
 }

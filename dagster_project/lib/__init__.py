@@ -1,0 +1,1 @@
+"""Plain Python without Dagster, dbt or Great Expectations: what the steps do."""

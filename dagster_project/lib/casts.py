@@ -43,21 +43,25 @@ def find_date_formats(
     month first fit alike, the region decides (metric definitions, exports: "Quirks").
     """
     month_first = shop.region in dataset.month_first_regions
-    orders = {}
-    for column in dataset.columns:
-        if column.kind not in ("timestamp", "date"):
-            continue
-        dates = con.execute(
-            f"select regexp_extract({identifier(column.name)}, {literal(_DATE_PART)}) as day, "
-            f"count(*) from {identifier(table)} where {identifier(column.name)} is not null "
-            "group by all"
-        ).fetchall()
-        fits = {"month/day/year": 0, "day/month/year": 0, "year-month-day": 0}
-        for text, count in dates:
-            for order in _orders_that_fit(text):
-                fits[order] += count
-        preferred = "month/day/year" if month_first else "day/month/year"
-        orders[column.name] = max(fits, key=lambda order: (fits[order], order == preferred))
+    preferred = "month/day/year" if month_first else "day/month/year"
+    columns = [c.name for c in dataset.columns if c.kind in ("timestamp", "date")]
+    if not columns:
+        return DateFormats({})
+    days = " union all ".join(
+        f"select {literal(name)}, regexp_extract({identifier(name)}, {literal(_DATE_PART)}), "
+        f"count(*) from {identifier(table)} where {identifier(name)} is not null group by all"
+        for name in columns
+    )
+    fits = {
+        name: {"month/day/year": 0, "day/month/year": 0, "year-month-day": 0} for name in columns
+    }
+    for name, text, count in con.execute(days).fetchall():
+        for order in _orders_that_fit(text):
+            fits[name][order] += count
+    orders = {
+        name: max(found, key=lambda order: (found[order], order == preferred))
+        for name, found in fits.items()
+    }
     return DateFormats(orders)
 
 

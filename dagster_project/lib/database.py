@@ -12,7 +12,10 @@ import duckdb
 from dagster_project.lib.errors import BusyError
 
 # Nothing is fetched from anywhere: all that is needed comes with the package.
-OFFLINE: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
 
 
 def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -30,7 +33,7 @@ def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection
 
 @contextmanager
 def one_run_at_a_time(lock: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold `lock` until done or dead; raises BusyError where it is held and waiting is not wanted."""
+    """Hold `lock` until done or dead; raises BusyError where it is held and `wait` is false."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         try:

@@ -402,7 +402,8 @@ def _column_rules(column: Column) -> list[tuple[str, str]]:
     if column.required:
         rules.append((f"{text} is null", "required"))
     if column.is_identifier:
-        digits_lost = literal(r"^[0-9]([.,][0-9]+)?[eE]\+[0-9]+$|^[0-9]+[.,]0+$")
+        # also behind the name of the column that it fell back on
+        digits_lost = literal(r"^(\w+:)?([0-9]([.,][0-9]+)?[eE]\+[0-9]+|[0-9]+[.,]0+)$")
         rules.append((f"regexp_matches({text}, {digits_lost})", "digits_lost"))
     if column.max_length is not None:
         rules.append((f"length({text}) > {column.max_length}", "too_long"))

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from dagster_project.lib.database import connect
 
@@ -218,8 +219,10 @@ class Ledger:
 
     def _insert(self, table: str, rows: Sequence[Any]) -> None:
         if rows:
-            names = ", ".join(f.name for f in fields(rows[0]))
-            marks = ", ".join("?" for _ in fields(rows[0]))
-            self.con.executemany(
-                f"insert into {table} ({names}) values ({marks})", [astuple(r) for r in rows]
+            names = [f.name for f in fields(rows[0])]
+            self.con.register(
+                "_rows", pa.table({name: [getattr(row, name) for row in rows] for name in names})
             )
+            columns = ", ".join(names)
+            self.con.execute(f"insert into {table} ({columns}) select {columns} from _rows")
+            self.con.unregister("_rows")

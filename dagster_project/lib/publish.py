@@ -110,9 +110,7 @@ def read_manifest(data: DataDir) -> dict[str, Any] | None:
     return manifest
 
 
-def _write_tables(
-    con: duckdb.DuckDBPyConnection, ledger: Ledger, building: Path
-) -> dict[str, int]:
+def _write_tables(con: duckdb.DuckDBPyConnection, ledger: Ledger, building: Path) -> dict[str, int]:
     queries = {
         name: f"select * from marts.{name} order by {order}" for name, order in MARTS.items()
     }
@@ -183,8 +181,8 @@ def _restatements(con: duckdb.DuckDBPyConnection, previous: Path) -> list[tuple[
                     coalesce(o.metric_date, n.metric_date) as metric_date,
                     o.delivered_orders as old_denominator,
                     n.delivered_orders as new_denominator,
-                    {'old': o.negative_review_orders, 'new': n.negative_review_orders} as nrr,
-                    {'old': o.seller_fault_return_orders, 'new': n.seller_fault_return_orders} as sfrr
+                    [o.negative_review_orders, n.negative_review_orders] as nrr,
+                    [o.seller_fault_return_orders, n.seller_fault_return_orders] as sfrr
                 from previous.main.shop_metrics_daily as o
                 left join marts.shop_metrics_daily as n
                     on o.shop_id = n.shop_id and o.metric_date = n.metric_date
@@ -194,9 +192,10 @@ def _restatements(con: duckdb.DuckDBPyConnection, previous: Path) -> list[tuple[
 
         select
             shop_id, metric_date, metric,
-            counts.old, old_denominator, counts.new, new_denominator
+            counts[1], old_denominator, counts[2], new_denominator
         from figures
-        where counts.old is distinct from counts.new or old_denominator is distinct from new_denominator
+        where counts[1] is distinct from counts[2]
+            or old_denominator is distinct from new_denominator
         order by all
         """
     ).fetchall()

@@ -47,9 +47,7 @@ def show_gates(ledger: Ledger, run_id: str) -> RenderableType | None:
         style = "bold red" if severity == "critical" else "yellow"
         shown = "; ".join(_example(e, names) for e in json.loads(examples)[:_TOP])
         what = f"{message} For example {shown}" if shown else message
-        table.add_row(
-            Text(severity, style), dataset, rule, f"{failed} of {checked}", escape(what)
-        )
+        table.add_row(Text(severity, style), dataset, rule, f"{failed} of {checked}", escape(what))
     return table
 
 
@@ -160,7 +158,9 @@ def _top_reasons(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
 def _top_products(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     rows = marts.execute(
         """
-        select shop_id, product_name, delivered_orders, negative_review_orders, seller_fault_return_orders
+        select
+            shop_id, product_name, delivered_orders, negative_review_orders,
+            seller_fault_return_orders
         from product_metrics_daily
         where metric_date = (select max(metric_date) from shop_metrics_daily)
             and negative_review_orders + seller_fault_return_orders > 0

@@ -1,4 +1,4 @@
-"""The warehouse: the pipeline's private database, made ready for a run from ledger and raw store."""
+"""The warehouse: the pipeline's private database, made ready from ledger and raw store."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         "What the run was asked for. One row.",
         {
             "run_id": ("VARCHAR", "The run that made the warehouse ready."),
-            "as_of": ("DATE", "The last metric day asked for; null = the latest day with an event."),
+            "as_of": (
+                "DATE",
+                "The last metric day asked for; null = the latest day with an event.",
+            ),
             "inputs": ("VARCHAR", "Digest of all that the marts depend on."),
         },
     ),
@@ -148,13 +151,10 @@ def _show(
         con.execute(f"create or replace view {view} as select {empty} where false")
         return
     paths = ", ".join(literal(str(batch_path(raw, dataset.name, b))) for b in batches)
-    retracted = any(e.status == "retracted" for e in mine)
-    only_loaded = (
-        "where exists (select 1 from raw.files as f where f.status = 'loaded' "
-        f"and f.dataset = {literal(dataset.name)} "
-        "and f.shop_id = r.shop_id and f.file_id = r._file_id)"
-    )
+    # retracted files and earlier readings of the same bytes stay in their Parquet file unseen
     con.execute(
-        f"create or replace view {view} as select * from read_parquet([{paths}]) as r "
-        f"{only_loaded if retracted else ''}"
+        f"create or replace view {view} as select r.* from read_parquet([{paths}]) as r "
+        f"where exists (select 1 from {schema}.files as f where f.status = 'loaded' "
+        f"and f.dataset = {literal(dataset.name)} and f.shop_id = r.shop_id "
+        "and f.file_id = r._file_id and f.exported_at = r._exported_at)"
     )

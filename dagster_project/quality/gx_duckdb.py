@@ -93,7 +93,9 @@ class FeedbackDuckDBDialect(Dialect):  # type: ignore[misc]
             rows = connection.exec_driver_sql(f"describe {name}").fetchall()
         except sa.exc.DBAPIError as error:
             raise NoSuchTableError(table_name) from error
-        return [{"name": r[0], "type": sa.String(), "nullable": True, "default": None} for r in rows]
+        return [
+            {"name": r[0], "type": sa.String(), "nullable": True, "default": None} for r in rows
+        ]
 
     def get_pk_constraint(
         self, connection: sa.Connection, table_name: str, schema: str | None = None, **_: Any
