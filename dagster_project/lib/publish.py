@@ -92,7 +92,8 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
     building.rename(versions / publication_id)
     _sync(versions)
     _swap(data.published, publication_id)
-    for version in sorted(p for p in versions.iterdir() if p.name[0] != ".")[:-_KEPT_VERSIONS]:
+    others = sorted(path for path in versions.iterdir() if path.name != publication_id)
+    for version in others[: 1 - _KEPT_VERSIONS]:
         shutil.rmtree(version)
     ledger.add_publication(
         Publication(publication_id, run_id, published_at, as_of, inputs, manifest["code_version"]),

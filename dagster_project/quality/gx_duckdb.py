@@ -1,10 +1,10 @@
 """Great Expectations on DuckDB 2.
 
 Great Expectations reaches databases through SQLAlchemy. Its engine reads rows after it has given
-the connection back to the pool, which ends the pending result of duckdb-engine, and it asks for
-columns through PostgreSQL's catalogue, which DuckDB does not have. The dialect here hands out
-cursors that survive, and answers such questions by DESCRIBE. It leans on the inside of three
-packages, so it refuses to load with versions it was not proven on.
+the connection back to the pool, which ends the pending result of duckdb-engine; the connection here
+hands out cursors that survive. It leans on the inside of three packages, so it refuses to load with
+versions it was not proven on. It serves rules that are SQL or count rows: expectations about single
+columns would ask for their types through PostgreSQL's catalogue, which DuckDB does not have.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from typing import Any
 
 import duckdb
 import sqlalchemy as sa
-from duckdb_engine import ConnectionWrapper, Dialect
-from sqlalchemy.dialects import registry
-from sqlalchemy.exc import NoSuchTableError
+from duckdb_engine import ConnectionWrapper
 
 PROVEN = {"great-expectations": "1.24.1", "duckdb-engine": "0.17.0", "SQLAlchemy": "2.1.9"}
 
@@ -45,10 +43,6 @@ class _Cursor:
     def description(self) -> Any:
         return self._cursor.description
 
-    @property
-    def rowcount(self) -> int:
-        return -1
-
     def fetchone(self) -> Any:
         return self._cursor.fetchone()
 
@@ -75,43 +69,11 @@ class _Connection(ConnectionWrapper):  # type: ignore[misc]
         self.closed = True
 
 
-class FeedbackDuckDBDialect(Dialect):  # type: ignore[misc]
-    """DuckDB's dialect with columns read by DESCRIBE."""
-
-    supports_statement_cache = False
-
-    def get_columns(
-        self, connection: sa.Connection, table_name: str, schema: str | None = None, **_: Any
-    ) -> list[dict[str, Any]]:
-        """The columns of a table or view, all as text: the gates' rules are SQL and ask no type."""
-        name = ".".join(
-            self.identifier_preparer.quote_identifier(part)
-            for part in (schema, str(table_name))
-            if part
-        )
-        try:
-            rows = connection.exec_driver_sql(f"describe {name}").fetchall()
-        except sa.exc.DBAPIError as error:
-            raise NoSuchTableError(table_name) from error
-        return [
-            {"name": r[0], "type": sa.String(), "nullable": True, "default": None} for r in rows
-        ]
-
-    def get_pk_constraint(
-        self, connection: sa.Connection, table_name: str, schema: str | None = None, **_: Any
-    ) -> dict[str, Any]:
-        """No primary key: dbt's tables have none."""
-        return {"constrained_columns": [], "name": None}
-
-
-registry.register("feedback_duckdb", __name__, "FeedbackDuckDBDialect")
-
-
 def add_duckdb(context: Any, name: str, connection: duckdb.DuckDBPyConnection) -> Any:
     """A data source of `context` on an open DuckDB connection."""
     return context.data_sources.add_sql(
         name,
-        connection_string="feedback_duckdb://",
+        connection_string="duckdb://",
         kwargs={
             "creator": lambda: _Connection(connection),
             "poolclass": sa.pool.StaticPool,
