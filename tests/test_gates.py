@@ -470,7 +470,7 @@ PUBLISH_FAULTS: dict[str, Fault] = {
     ),
     "events_have_known_reasons_and_states": Fault(
         sql(
-            "update marts.feedback_events set unknown_value = 'private words' "
+            "update marts.feedback_events set unmapped_reason = 'private words' "
             f"where shop_id = '{SHOP}' and event_id = "
             f"(select min(event_id) from marts.feedback_events where shop_id = '{SHOP}')"
         ),
@@ -501,7 +501,7 @@ def clean_warehouse(published: Published, tmp_path_factory: pytest.TempPathFacto
     path: Path = tmp_path_factory.mktemp("gates") / "warehouse.duckdb"
     path.write_bytes(published.data.warehouse.read_bytes())
     with duckdb.connect(str(path)) as con:
-        con.execute("update marts.feedback_events set unknown_value = null")
+        con.execute("update marts.feedback_events set unmapped_reason = null, unknown_status = null")
     return path
 
 

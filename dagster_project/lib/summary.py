@@ -226,8 +226,10 @@ def _files(marts: duckdb.DuckDBPyConnection) -> RenderableType:
 
 def _unknown_values(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     rows = marts.execute(
-        "select unknown_value, reason_code = 'unmapped', count(*) from feedback_events "
-        "where unknown_value is not null group by all order by 3 desc, 1"
+        "select unmapped_reason, true, count(*) from feedback_events "
+        "where unmapped_reason is not null group by all "
+        "union all select unknown_status, false, count(*) from feedback_events "
+        "where unknown_status is not null group by all order by 3 desc, 1"
     ).fetchall()
     if not rows:
         return None

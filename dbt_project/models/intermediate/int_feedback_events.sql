@@ -18,7 +18,8 @@ with reviews as (
         is_sellers_part,
         case when not is_negative then 'rating_above_2' end as rule,
         review_text as text,
-        cast(null as varchar) as unknown_value,
+        cast(null as varchar) as unmapped_reason,
+        cast(null as varchar) as unknown_status,
         file_id,
         row_number
     from {{ ref("int_reviews__classified") }}
@@ -48,10 +49,12 @@ returns as (
             when fault <> 'seller' then 'reason_not_seller_fault'
         end as rule,
         return_reason as text,
+        case when reason_code = 'unmapped' then coalesce(return_reason, '(blank)') end as unmapped_reason,
         case
-            when reason_code = 'unmapped' then return_reason
-            when has_unknown_status then coalesce(return_status, '') || ' / ' || coalesce(return_sub_status, '')
-        end as unknown_value,
+            when has_unknown_status and return_status is not null and return_sub_status is not null
+                then return_status || ' / ' || return_sub_status
+            when has_unknown_status then coalesce(return_status, return_sub_status)
+        end as unknown_status,
         file_id,
         row_number
     from {{ ref("int_returns__classified") }}
@@ -102,15 +105,21 @@ ruled as (
             case
                 when a.known_order_id is null then 'order_unknown'
                 when a.delivered_date is null then 'order_not_delivered'
-                when a.event_date >= {{ add_days("a.delivered_date", "p.window_days") }} then 'after_window'
+                when
+                    a.event_date
+                    >= {{ add_days("coalesce(op.delivered_date, a.delivered_date)", "p.window_days") }}
+                    then 'after_window'
                 else 'counted'
             end
         ) as rule,
         a.text,
-        a.unknown_value,
+        a.unmapped_reason,
+        a.unknown_status,
         a.file_id,
         a.row_number
     from attributed as a
+    left join {{ ref("int_order_products") }} as op
+        on a.shop_id = op.shop_id and a.order_id = op.order_id and a.product_key = op.product_key
     cross join {{ ref("int_parameters") }} as p
 )
 

@@ -40,8 +40,11 @@ classified as (
         r.rating <= 2 as is_negative,
         r.rating <= 2
         and (
-            c.category in ('product', 'service')
-            or (c.category = 'other' and (r.reason_code <> 'no_comment' or s.value = 'true'))
+            coalesce(c.category, 'other') in ('product', 'service')
+            or (
+                coalesce(c.category, 'other') = 'other'
+                and (r.reason_code <> 'no_comment' or coalesce(s.value, 'true') = 'true')
+            )
         ) as is_sellers_part,
         r.file_id,
         r.row_number

@@ -16,7 +16,8 @@ with events as (
         rule = 'counted' as is_counted,
         rule,
         text,
-        unknown_value,
+        unmapped_reason,
+        unknown_status,
         file_id,
         row_number
     from {{ ref("int_feedback_events") }}
