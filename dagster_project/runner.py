@@ -63,7 +63,7 @@ def run_job(data: DataDir, as_of: date | None, say: Callable[[str], None]) -> Ru
     from dagster._core.utils import make_new_run_id
 
     from dagster_project.definitions import defs
-    from dagster_project.defs.publish import publication
+    from dagster_project.defs.publish import MARTS_KEY
     from dagster_project.defs.resources import DataDirectory
 
     outcome = RunOutcome(run_id=make_new_run_id())
@@ -108,7 +108,7 @@ def run_job(data: DataDir, as_of: date | None, say: Callable[[str], None]) -> Ru
     for event in result.all_events:
         if event.is_step_failure:
             _note_failure(outcome, str(event.step_key), event.step_failure_data.error)
-        elif event.asset_key == publication.key and event.is_step_materialization:
+        elif event.asset_key == MARTS_KEY and event.is_step_materialization:
             outcome.published = True
     return outcome
 

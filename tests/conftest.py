@@ -57,8 +57,9 @@ def manifest() -> None:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     """Four sample shops and a messy one, loaded and published by `feedback run`."""
     root: Path = tmp_path_factory.mktemp("published") / "data"
+    system_temp: Path = tmp_path_factory.mktemp("system temp")
     truth = write_sample(root, shops=4, days=45, orders_per_day=6, last_day=SAMPLE_LAST_DAY)
     personal = write_messy_shop(root, SAMPLE_LAST_DAY)
-    command = feedback("run", "--data-dir", root)
+    command = feedback("run", "--data-dir", root, TMPDIR=str(system_temp))
     assert command.code == 0, command.output
-    return Published(DataDir(root), truth, truth.personal_strings | personal, command)
+    return Published(DataDir(root), truth, truth.personal_strings | personal, command, system_temp)

@@ -40,6 +40,7 @@ class Published:
     truth: SampleTruth
     personal_strings: frozenset[str]
     command: CommandResult
+    system_temp: Path
 
     def copy(self, to: Path) -> DataDir:
         """Copy the whole data directory, history included."""

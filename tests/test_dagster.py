@@ -20,7 +20,7 @@ from dagster_project.lib.contracts import load_datasets
 from dagster_project.lib.database import connect, one_run_at_a_time
 from dagster_project.lib.errors import BusyError
 from dagster_project.lib.paths import PROJECT_ROOT, DataDir
-from dagster_project.lib.publish import MARTS, read_manifest
+from dagster_project.lib.publish import LEDGER_TABLES, MARTS, read_manifest
 from dagster_project.quality.gates import publish_suites, raw_suites
 from dagster_project.runner import RunOutcome, _note_failure, prepare_instance
 from tests.support import Published
@@ -62,7 +62,9 @@ def test_assets_lie_in_the_groups_of_the_flow(specs: dict[str, dg.AssetSpec]) ->
     groups: dict[str, set[str]] = {}
     for name, spec in specs.items():
         groups.setdefault(spec.group_name or "", set()).add(name)
-    assert set(groups) == {"raw", "settings", "staging", "intermediate", "marts", "published"}
+    layers = {"raw", "settings", "staging", "intermediate", "marts", "quality", "published"}
+    assert set(groups) == layers
+    assert groups["quality"] == {f"quality/{name}" for name in LEDGER_TABLES}
     assert {f"raw/{name}" for name in load_datasets()} <= groups["raw"]
     assert {f"marts/{name}" for name in MARTS} == groups["marts"]
     assert groups["published"] == {"published/marts"}
@@ -252,7 +254,9 @@ def test_publication_carries_row_counts_and_rates_to_plot(
 ) -> None:
     found = metadata(instance, "published", "marts")
     manifest = read_manifest(published.data) or {}
-    assert {f"rows/{n}": rows for n, rows in manifest["tables"].items()}.items() <= found.items()
+    assert {f"rows/{name}": manifest["tables"][name] for name in MARTS}.items() <= found.items()
+    for name in LEDGER_TABLES:
+        assert metadata(instance, "quality", name) == {"rows": manifest["tables"][name]}
     assert found["as_of"] == manifest["as_of"]
     with connect(published.data.published / "marts.duckdb", read_only=True) as con:
         rows = con.execute(

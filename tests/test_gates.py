@@ -154,9 +154,17 @@ class RawData:
         schemas: Iterable[str] = ("raw", "raw_new"),
         **more: object,
     ) -> None:
-        row = {"file_id": f"{shop}-{dataset}", "shop_id": shop, "dataset": dataset,
-               "file_name": "x.csv", "exported_at": EXPORTED, "rows_read": 1000,
-               "rows_loaded": 1000, "rows_rejected": 0, "status": "loaded", "message": ""}  # fmt: skip
+        row = {
+            "file_id": f"{shop}-{dataset}",
+            "shop_id": shop,
+            "dataset": dataset,
+            "file_name": "x.csv",
+            "exported_at": EXPORTED,
+            "rows_read": 1000,
+            "rows_loaded": 1000,
+            "rows_rejected": 0,
+            "status": "loaded",
+        }
         self.add("files", [row | more], schemas)
 
     def sql(self, statement: str) -> None:
@@ -501,7 +509,9 @@ def clean_warehouse(published: Published, tmp_path_factory: pytest.TempPathFacto
     path: Path = tmp_path_factory.mktemp("gates") / "warehouse.duckdb"
     path.write_bytes(published.data.warehouse.read_bytes())
     with duckdb.connect(str(path)) as con:
-        con.execute("update marts.feedback_events set unmapped_reason = null, unknown_status = null")
+        con.execute(
+            "update marts.feedback_events set unmapped_reason = null, unknown_status = null"
+        )
     return path
 
 
@@ -547,6 +557,12 @@ def test_rates_and_states_that_contradict_each_other_close_the_gate(
     )
     results = results_of(warehouse, SUITE_OF["shop_rates_follow_from_counts"])
     assert results["shop_rates_follow_from_counts"].failed_rows == 1
+
+
+def test_marts_without_an_as_of_date_close_the_gate(warehouse: Connection) -> None:
+    warehouse.execute("delete from intermediate.int_parameters")
+    results = results_of(warehouse, SUITE_OF["shop_days_are_complete"])
+    assert results["shop_days_are_complete"].failed_rows == 5
 
 
 def test_one_event_in_five_without_product_still_passes(warehouse: Connection) -> None:

@@ -17,6 +17,7 @@ from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publish import MARTS
 from dagster_project.lib.sample import DayTruth
+from dagster_project.lib.sql import literal
 from tests.support import Published, run_pipeline
 
 LATER = date(2026, 11, 2)
@@ -27,9 +28,10 @@ DAYS = "metric_date <= date '2026-10-31'"
 def one_by_one(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the published run, loaded one per ingest in random order, published once.
 
-    It is published up to two days later, which must not change a day before.
+    It is published up to two days later, which must not change a day before. No name of a folder
+    may matter either.
     """
-    data = DataDir(tmp_path_factory.mktemp("one by one") / "data")
+    data = DataDir(tmp_path_factory.mktemp("one by one") / "a shop's {data}")
     data.landing.mkdir(parents=True)
     shutil.copy(published.data.shops_csv, data.shops_csv)
     files = sorted(path for path in published.data.landing.rglob("*") if path.is_file())
@@ -47,8 +49,11 @@ def one_by_one(published: Published, tmp_path_factory: pytest.TempPathFactory) -
 def both(published: Published, one_by_one: Path) -> duckdb.DuckDBPyConnection:
     """`at_once` and `one_by_one`, attached side by side."""
     con = duckdb.connect()
-    con.execute(f"attach '{published.data.published / 'marts.duckdb'}' as at_once (read_only)")
-    con.execute(f"attach '{one_by_one}' as one_by_one (read_only)")
+    for name, path in (
+        ("at_once", published.data.published / "marts.duckdb"),
+        ("one_by_one", one_by_one),
+    ):
+        con.execute(f"attach {literal(str(path))} as {name} (read_only)")
     return con
 
 

@@ -1,28 +1,51 @@
-"""Published: what readers see."""
+"""Published: what readers see, the marts and the ledger's tables as one publication."""
+
+from collections.abc import Iterator
 
 import dagster as dg
 
 from dagster_project.defs.resources import WRITER_POOL, DataDirectory
 from dagster_project.lib.database import connect
 from dagster_project.lib.ledger import Ledger
-from dagster_project.lib.publish import MARTS, publish
+from dagster_project.lib.publish import LEDGER_TABLES, MARTS, publish
+
+MARTS_KEY = dg.AssetKey(["published", "marts"])
 
 
-@dg.asset(
-    key=["published", "marts"],
-    deps=[dg.AssetKey(["marts", name]) for name in MARTS],
-    group_name="published",
-    kinds={"duckdb", "parquet"},
-    pool=WRITER_POOL,
-)
+def _specs() -> Iterator[dg.AssetSpec]:
+    yield dg.AssetSpec(
+        MARTS_KEY,
+        deps=[dg.AssetKey(["marts", name]) for name in MARTS],
+        group_name="published",
+        kinds={"duckdb", "parquet"},
+        description="`published/marts.duckdb` and `published/parquet`, swapped in as one.",
+    )
+    for name, (description, _) in LEDGER_TABLES.items():
+        yield dg.AssetSpec(
+            dg.AssetKey(["quality", name]),
+            deps=[dg.AssetKey(["raw", "files"])],
+            group_name="quality",
+            kinds={"duckdb", "parquet"},
+            description=description,
+        )
+
+
+@dg.multi_asset(name="publish", specs=list(_specs()), pool=WRITER_POOL)
 def publication(
     context: dg.AssetExecutionContext, data: DataDirectory
-) -> dg.MaterializeResult[None]:
-    """`published/marts.duckdb`, `published/parquet` and their manifest, swapped in as one."""
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Build a version aside and swap it in; refuses unless the gates of this run are open."""
     with Ledger.open(data.paths.ledger) as ledger:
         manifest = publish(data.paths, ledger, context.run_id)
-    metadata = {f"rows/{name}": count for name, count in manifest["tables"].items()}
-    return dg.MaterializeResult(metadata={"as_of": manifest["as_of"], **metadata, **_rates(data)})
+    rows = manifest["tables"]
+    counts = {f"rows/{name}": rows[name] for name in MARTS}
+    yield dg.MaterializeResult(
+        asset_key=MARTS_KEY, metadata={"as_of": manifest["as_of"], **counts, **_rates(data)}
+    )
+    for name in LEDGER_TABLES:
+        yield dg.MaterializeResult(
+            asset_key=dg.AssetKey(["quality", name]), metadata={"rows": rows[name]}
+        )
 
 
 def _rates(data: DataDirectory) -> dict[str, float]:

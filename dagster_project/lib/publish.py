@@ -34,18 +34,22 @@ MARTS = {
     "feedback_events": "shop_id, event_id",
     "metric_status_daily": "shop_id, metric_date, metric",
 }
-_LEDGER = {
+# What the ledger adds: what each table is, and the query that makes it.
+LEDGER_TABLES = {
     "quality_results": (
+        "What each rule of the gates found in each run.",
         "select run_id, checked_at, stage, dataset, rule, severity, passed, checked_rows, "
-        "failed_rows, examples, message from quality_results order by all"
+        "failed_rows, examples, message from quality_results order by all",
     ),
     "rejected_rows": (
+        "The rows that were set aside, by file, row, column and rule.",
         "select dataset, shop_id, source_file, row_number, column_name, rule, message, file_id "
-        "from current_rejected_rows order by all"
+        "from current_rejected_rows order by all",
     ),
     "files": (
+        "The files that were ingested, refused or retracted.",
         "select file_id, shop_id, dataset, file_name, exported_at, rows_read, rows_loaded, "
-        "rows_rejected, status, message from current_files order by shop_id, dataset, file_id"
+        "rows_rejected, status, message from current_files order by shop_id, dataset, file_id",
     ),
 }
 # Clients of the 1.4 and 1.5 lines are still in use; they cannot open DuckDB 2's own format.
@@ -119,7 +123,7 @@ def _write_tables(con: duckdb.DuckDBPyConnection, ledger: Ledger, building: Path
         f"attach {literal(str(building / 'marts.duckdb'))} as publication "
         f"(storage_version {literal(_STORAGE_VERSION)})"
     )
-    for name, query in _LEDGER.items():
+    for name, (_, query) in LEDGER_TABLES.items():
         table = ledger.con.sql(query).to_arrow_table()
         con.register(f"_{name}", table)
         queries[name] = f"select * from _{name}"
