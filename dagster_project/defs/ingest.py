@@ -8,10 +8,8 @@ import dagster as dg
 
 from dagster_project.defs.resources import WRITER_POOL, DataDirectory
 from dagster_project.lib.contracts import load_datasets, load_settings
-from dagster_project.lib.dbt_manifest import parse_ahead
 from dagster_project.lib.ingest import ingest
 from dagster_project.lib.ledger import Ledger
-from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publish import read_manifest
 from dagster_project.lib.warehouse import RUN_TABLES, inputs_fingerprint, prepare_warehouse
 from dagster_project.quality.gates import load_in_background
@@ -39,17 +37,16 @@ def _specs() -> Iterator[dg.AssetSpec]:
         )
 
 
-def _progress(context: dg.AssetExecutionContext, data: DataDir) -> Callable[[str], None]:
+def _progress(context: dg.AssetExecutionContext) -> Callable[[str], None]:
     """Tell of the files being read, now and then: each line is an event in Dagster's history.
 
-    The first file also starts, beside the reading, what later steps would otherwise wait for.
+    The first file also starts the import that the gates would otherwise wait for.
     """
     last = -_SECONDS_BETWEEN_LINES
 
     def say(message: str) -> None:
         nonlocal last
         load_in_background()
-        parse_ahead(data)
         if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
             last = time.monotonic()
             context.log.info(message)
@@ -64,7 +61,7 @@ def ingest_exports(
     """Load what is new; yields nothing when the last publication already covers all there is."""
     as_of = date.fromisoformat(config.as_of) if config.as_of else None
     with Ledger.open(data.paths.ledger) as ledger:
-        batch = ingest(data.paths, ledger, _progress(context, data.paths))
+        batch = ingest(data.paths, ledger, _progress(context))
         inputs = inputs_fingerprint(data.paths, ledger, as_of)
         if (read_manifest(data.paths) or {}).get("inputs") == inputs:
             context.log.info("Nothing new: the last publication covers all there is.")

@@ -8,7 +8,6 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
 from dagster_project.defs.resources import WRITER_POOL, DataDirectory, dbt_project
-from dagster_project.lib.dbt_manifest import end_parse
 
 
 class Translator(DagsterDbtTranslator):  # type: ignore[misc]
@@ -31,7 +30,6 @@ def dbt_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, data: DataDirectory
 ) -> Iterator[Any]:
     """Build the models and run their data tests; unit tests belong to development."""
-    end_parse(data.paths)
     os.environ["FEEDBACK_WAREHOUSE"] = str(data.paths.warehouse)
     yield from dbt.cli(
         ["build", "--exclude-resource-type", "unit_test"],
