@@ -31,6 +31,8 @@ from tests.support import (
     write_csv,
 )
 
+pytestmark = pytest.mark.slow
+
 HEADER = "shop_id,shop_name,region,timezone,currency\n"
 SHOP = "th-siam-snacks"
 WRONG_SHOP = "id-batik-house"

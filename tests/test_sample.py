@@ -34,6 +34,8 @@ ORDER_TIMES = (
     "Delivered Time",
     "Cancelled Time",
 )
+
+pytestmark = pytest.mark.slow
 PERSONAL_COLUMNS = {
     *("Buyer Username", "Buyer Nickname", "Recipient", "Phone #", "Email", "Zipcode"),
     *("Country", "Province", "State", "City", "Regency and City", "District", "Districts"),
