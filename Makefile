@@ -40,7 +40,7 @@ format: $(READY)
 lock: $(READY) ## pin all packages anew; upgrade on purpose
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+		--generate-hashes --no-header --quiet -o requirements.lock
 
 setup: $(READY)
 
