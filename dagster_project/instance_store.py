@@ -25,6 +25,8 @@ def quick_history() -> Iterator[None]:
     def on_connect(connection: Any, _: Any) -> None:
         if not isinstance(connection, sqlite3.Connection):
             return
+        # as Dagster does itself, but before the second connection looks at a new database
+        connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = normal")
         path = connection.execute("pragma database_list").fetchone()[2]
         if path and path not in kept_open:
