@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,60 @@ def product(number: int = 1, **cells: Any) -> Row:
     } | cells
 
 
-_MAKERS = {"orders": order, "returns": request, "reviews": review, "products": product}
+def complaint(number: int = 1, **cells: Any) -> Row:
+    """A complaint about order `number`, made on 14 March 2025."""
+    return {
+        "complaint_id": f"{7_500_000_000_000_000_000 + number}",
+        "order_id": f"{576_461_413_000_000_000 + number}",
+        "complaint_type": "After Sale",
+        "complaint_detail": "The pump is broken",
+        "created_at": "2025-03-14T10:00:00",
+        "status": "open",
+    } | cells
+
+
+def chat(number: int = 1, **cells: Any) -> Row:
+    """A chat that a buyer began on 14 March 2025."""
+    return {
+        "conversation_id": f"{7_600_000_000_000_000_000 + number}",
+        "started_at": "2025-03-14T10:00:00",
+        "first_reply_at": "2025-03-14T11:30:00",
+        "initiated_by": "buyer",
+        "is_automated_reply": "false",
+    } | cells
+
+
+def platform_metric(number: int = 1, **cells: Any) -> Row:
+    """What the platform showed on day `number` of March 2025."""
+    return {
+        "metric_date": f"2025-03-{number:02}",
+        "metric": "nrr",
+        "value": "0.45%",
+        "window_days": "30",
+    } | cells
+
+
+def review_override(number: int = 1, **cells: Any) -> Row:
+    """A person's word on review `number`."""
+    return {
+        "review_id": f"{7_400_000_000_000_000_000 + number}",
+        "reason_code": "not_as_described",
+        "decided_at": "2025-03-20",
+        "decided_by": "Somchai",
+        "why": "the colour is another",
+    } | cells
+
+
+MAKERS: dict[str, Callable[..., Row]] = {
+    "orders": order,
+    "returns": request,
+    "reviews": review,
+    "products": product,
+    "complaints": complaint,
+    "chats": chat,
+    "platform_metrics": platform_metric,
+    "review_overrides": review_override,
+}
 
 
 def table(rows: Sequence[Row]) -> list[list[Any]]:
@@ -146,7 +199,7 @@ class Store:
 
     def load_among_good(self, dataset: str, *bad: Row) -> FileEntry:
         """Load rows of which some are bad, too few to refuse the file; the first is row 2."""
-        good = [_MAKERS[dataset](number) for number in range(1000, 1000 + 20 * len(bad))]
+        good = [MAKERS[dataset](number) for number in range(1000, 1000 + 20 * len(bad))]
         return self.load([*bad, *good], dataset)
 
     def rows(self, dataset: str, *columns: str) -> list[Any]:

@@ -31,12 +31,12 @@ def cast(
         for c in dataset.columns
     )
     CON.execute(
-        f"create or replace table cells as select {cells} "
+        f"create or replace table cells as select 0 as _table, {cells} "
         "from (select unnest(cast(? as varchar[])) as cell)",
         [list(values)],
     )
-    formats = find_date_formats(CON, "cells", dataset, shop)
-    typed = cast_sql(dataset.column(column), formats, shop)
+    formats = find_date_formats(CON, "cells", dataset, {0: shop.region})[0]
+    typed = cast_sql(dataset.column(column), formats, shop.timezone)
     rows = CON.execute(f"select {typed} from cells order by rowid").fetchall()
     return [value for (value,) in rows]
 
@@ -75,10 +75,10 @@ def test_one_date_that_fits_one_order_only_decides_for_its_column(shop: Shop) ->
 def test_a_column_does_not_decide_for_another() -> None:
     with duckdb.connect() as con:
         con.execute(
-            "create table cells as select unnest(['13/04/2025']) as created_time,"
+            "create table cells as select 0 as _table, '13/04/2025' as created_time,"
             " '04/13/2025' as delivered_time, '2025-04-13' as cancelled_time"
         )
-        formats = find_date_formats(con, "cells", ORDERS, THAI)
+        formats = find_date_formats(con, "cells", ORDERS, {0: "TH"})[0]
     assert formats.orders == {
         "created_time": "day/month/year",
         "delivered_time": "month/day/year",
@@ -142,9 +142,29 @@ def test_time_stamps_are_read_in_many_spellings(value: str, expected: datetime) 
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("1744567890", datetime(2025, 4, 14, 1, 11, 30)),
+        ("1744567890123", datetime(2025, 4, 14, 1, 11, 30, 123_000)),
+        ("45760.7125347222", datetime(2025, 4, 13, 17, 6, 3)),
+        ("45760", datetime(2025, 4, 13)),
+        ("45760,5", datetime(2025, 4, 13, 12)),
+    ],
+)
+def test_time_stamps_may_be_numbers_of_an_api_or_a_spreadsheet(
+    value: str, expected: datetime
+) -> None:
+    assert stamps(value) == [expected]
+
+
+def test_a_number_among_dates_does_not_fit() -> None:
+    assert stamps("13/04/2025", "14/04/2025", "45760")[2] is None
+
+
+@pytest.mark.parametrize(
     "value",
     [
-        "soon", "10:00:00", "20250413", "1744567890", "13/04/25 10:00", "13/04/2025 24:00:00",
+        "soon", "10:00:00", "20250413", "13/04/25 10:00", "13/04/2025 24:00:00",
         "13/04/2025 13:00:00 PM", "13/04/2025 10:00:00 ICT", "2025-04-13 10:00:00 Asia/Tokyo",
         "2025-04-13 25:00", "2025-04-13 (BC)", "infinity", "2025-04", "13/04/2025 noon",
         "2025-04-13 17", "5.76E+17",
@@ -278,7 +298,16 @@ def test_what_is_no_whole_number_does_not_fit(value: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("0.005", 0.005), ("1", 1.0), ("0,005", None), ("0.5%", None), ("nan", None), ("inf", None)],
+    [
+        ("0.005", 0.005),
+        ("1", 1.0),
+        ("0,005", 0.005),
+        ("0.45%", 0.0045),
+        ("0,45 %", 0.0045),
+        ("%", None),
+        ("nan", None),
+        ("inf", None),
+    ],
 )
 def test_a_rate_is_a_finite_number(value: str, expected: float | None) -> None:
     assert cast([value], "target", load_settings()["metric_targets"]) == [expected]
@@ -306,10 +335,10 @@ def test_every_kind_of_every_contract_yields_its_type() -> None:
     for dataset in (*load_datasets().values(), *load_settings().values()):
         with duckdb.connect() as con:
             names = ", ".join(f'cast(null as varchar) as "{c.name}"' for c in dataset.columns)
-            con.execute(f"create table cells as select {names}")
-            formats = find_date_formats(con, "cells", dataset, THAI)
+            con.execute(f"create table cells as select 0 as _table, {names}")
+            formats = find_date_formats(con, "cells", dataset, {0: "TH"})[0]
             for column in dataset.columns:
                 (described,) = con.sql(
-                    f"select {cast_sql(column, formats, THAI)} as typed from cells"
+                    f"select {cast_sql(column, formats, THAI.timezone)} as typed from cells"
                 ).types
                 assert str(described) == column.type, column.name

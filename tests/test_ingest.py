@@ -26,6 +26,7 @@ from dagster_project.lib.paths import CONTRACTS_DIR
 from dagster_project.lib.text import BLANKS
 from dagster_project.lib.warehouse import open_warehouse, prepare_warehouse
 from tests.exports_helper import (
+    MAKERS,
     SHOPS,
     Row,
     Store,
@@ -88,8 +89,7 @@ def test_an_order_line_is_stored_typed_with_its_origin(store: Store) -> None:
 
 @pytest.mark.parametrize("dataset", load_datasets())
 def test_raw_columns_have_the_types_of_the_contract(store: Store, dataset: str) -> None:
-    maker = {"orders": order, "returns": request, "reviews": review, "products": product}[dataset]
-    store.load([maker()], dataset)
+    store.load([MAKERS[dataset]()], dataset)
     described = duckdb.sql(f"describe from '{store.data.raw}/{dataset}/*.parquet'").fetchall()
     expected = {c.name: c.type for c in load_datasets()[dataset].columns} | ingest_module.LINEAGE
     assert {name: kind for name, kind, *_ in described} == expected
@@ -367,7 +367,7 @@ def test_a_folder_that_is_no_dataset_is_refused_naming_those_that_are(
 ) -> None:
     entry = store.load([order()], folder, "orders-2025-03-31.csv")
     assert entry.status == "refused"
-    assert "no known dataset folder; these are orders, products, returns, reviews" in entry.message
+    assert f"no known dataset folder; these are {', '.join(load_datasets())}" in entry.message
 
 
 def test_one_bad_file_does_not_stop_the_others(store: Store) -> None:

@@ -20,7 +20,8 @@ from dagster_project.lib.database import connect
 
 _TABLES = """
 create table if not exists files (
-    file_id varchar, shop_id varchar, dataset varchar, file_name varchar, exported_at timestamp,
+    file_id varchar, shop_id varchar, dataset varchar, file_name varchar, sheet varchar,
+    exported_at timestamp,
     rows_read bigint, rows_loaded bigint, rows_rejected bigint, status varchar, message varchar,
     layout varchar, batch_id varchar, reader varchar, ingested_at timestamptz
 );
@@ -68,12 +69,16 @@ where exists (
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file as ingested or refused; the identity is (shop_id, dataset, file_id)."""
+    """One file as ingested or refused; the identity is (shop_id, dataset, file_id).
+
+    `sheet` names the sheet of a workbook whose sheets belong to several shops; else it is blank.
+    """
 
     file_id: str
     shop_id: str
     dataset: str
     file_name: str
+    sheet: str
     exported_at: datetime | None
     rows_read: int
     rows_loaded: int

@@ -12,10 +12,7 @@ from dagster_project.lib.errors import ConfigurationError, FileRefusedError
 from dagster_project.lib.ingest import explain, typed_rows_sql
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.readers import read_text
-from dagster_project.lib.shops import Shop
 from dagster_project.lib.sql import identifier
-
-_ANY_SHOP = Shop("", "", "", "UTC", "")
 
 
 def load_own_settings(con: duckdb.DuckDBPyConnection, data: DataDir) -> None:
@@ -48,10 +45,10 @@ def _load(con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset, table: s
         read_text(con, path, setting, "setting_rows")
     except FileRefusedError as refusal:
         raise ConfigurationError(f"{path} {refusal}.") from refusal
-    formats = find_date_formats(con, "setting_rows", setting, _ANY_SHOP)
+    formats = find_date_formats(con, "setting_rows", setting, {0: ""})[0]
     con.execute(
         "create or replace temp table typed_settings as "
-        + typed_rows_sql(setting, formats, _ANY_SHOP, "setting_rows")
+        + typed_rows_sql(setting, formats, "UTC", "setting_rows")
     )
     first_broken = con.execute(
         "select _row_number, _broken from typed_settings where _broken is not null "
