@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,7 @@ from dagster_project.lib.errors import ConfigurationError
 from dagster_project.lib.paths import DBT_DIR, DataDir
 from dagster_project.lib.settings import load_own_settings
 
+SETTINGS = "setting,value,valid_from,valid_to\n"
 TARGETS = "region,metric,target,valid_from,valid_to,confidence,source\n"
 
 
@@ -69,14 +71,14 @@ def test_columns_may_stand_in_any_order_and_others_beside_them(warehouse: Wareho
         "Lost;TRUE;mine;;2025-01-01;return_status\n",
     )
     assert warehouse.rows("outcome_policy") == [
-        ("return_status", "Lost", True, date(2025, 1, 1), None)
+        ("return_status", "Lost", True, date(2025, 1, 1), None, None, None)
     ]
 
 
 def test_loading_again_replaces_what_was_there(warehouse: Warehouse) -> None:
-    warehouse.load("metric_settings.csv", "setting,value,valid_from,valid_to\na,1,2025-01-01,\n")
-    warehouse.load("metric_settings.csv", "setting,value,valid_from,valid_to\nb,2,2025-01-01,\n")
-    assert [row[0] for row in warehouse.rows("metric_settings")] == ["b"]
+    warehouse.load("metric_settings.csv", SETTINGS + "window_days,1,2025-01-01,\n")
+    warehouse.load("metric_settings.csv", SETTINGS + "window_days,2,2025-01-01,\n")
+    assert [row[1] for row in warehouse.rows("metric_settings")] == ["2"]
 
 
 @pytest.mark.parametrize("name", [".DS_Store", ".~lock.reasons.csv#", ".reasons.csv.swp"])
@@ -148,3 +150,55 @@ def test_the_bundled_settings_satisfy_their_contract(warehouse: Warehouse, name:
 
 def test_every_bundled_setting_has_a_contract() -> None:
     assert {path.stem for path in (DBT_DIR / "seeds").glob("*.csv")} == set(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "metric_settings",
+            "window_days,abc,2025-01-01,\n",
+            "row 2, value: window_days is a number",
+        ),
+        ("metric_settings", "window_days,0,2025-01-01,\n", "row 2, value: window_days is"),
+        ("metric_settings", "rating_basis,best,2025-01-01,\n", "rating_basis is latest or initial"),
+        (
+            "metric_settings",
+            "window,30,2025-01-01,\n",
+            "setting: there are window_days,",
+        ),
+        (
+            "metric_settings",
+            "window_days,30,2025-01-01,\nrating_basis,initial,2025-01-01,\n"
+            "window_days,60,2025-06-01,\n",
+            "rows 2 and 4: both are in force on the same day; give the earlier one a valid_to",
+        ),
+        (
+            "metric_settings",
+            "window_days,60,2025-06-01,\nwindow_days,30,2025-01-01,2025-06-01\n",
+            "rows 2 and 3: both are in force",
+        ),
+    ],
+)
+def test_settings_that_nothing_can_compute_with_are_named(
+    warehouse: Warehouse, name: str, text: str, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        warehouse.load(f"{name}.csv", SETTINGS + text)
+
+
+def test_the_same_text_written_otherwise_is_the_same_key(warehouse: Warehouse) -> None:
+    columns = [c.name for c in load_settings()["return_reason_texts"].columns]
+    row = {"reason_code": "wrong_item", "valid_from": "2025-01-01"}
+    rows = [row | {"reason_text": reason} for reason in ("Wrong  Colour", "wrong colour")]
+    text = "\n".join([",".join(columns), *(",".join(r.get(c, "") for c in columns) for r in rows)])
+    with pytest.raises(ConfigurationError, match="rows 2 and 3: both are in force"):
+        warehouse.load("return_reason_texts.csv", text)
+
+
+def test_one_period_after_the_other_is_fine(warehouse: Warehouse) -> None:
+    warehouse.load(
+        "metric_settings.csv",
+        SETTINGS + "window_days,60,2025-06-01,\nwindow_days,30,2025-01-01,2025-05-31\n",
+    )
+    assert len(warehouse.rows("metric_settings")) == 2

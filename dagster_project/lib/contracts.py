@@ -30,6 +30,8 @@ from dagster_project.lib.text import normalise_header
 Kind = Literal["string", "integer", "number", "timestamp", "date", "boolean"]
 Severity = Literal["critical", "warning"]
 
+# a safe loader too, ten times as fast where the library was built with it
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _API_VERSION = "v3.1.0"
 _KEYS = {
     "contract": "apiVersion kind id name version status description schema",
@@ -204,7 +206,7 @@ def load_gate_suites(path: Path) -> tuple[GateSuite, ...]:
 
 
 def _read(path: Path, schema_level: str) -> OpenDataContractStandard:
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
     _only_known_keys(raw, "contract", path.name)
     if raw.get("apiVersion") != _API_VERSION:
         raise ContractError(f"{path.name}: apiVersion is {_API_VERSION}")

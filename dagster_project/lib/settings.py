@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,13 @@ from dagster_project.lib.ingest import explain, typed_rows_sql
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.readers import read_text
 from dagster_project.lib.sql import identifier
+
+_METRIC_SETTINGS = {
+    "window_days": (r"[1-9][0-9]{0,2}", "a number of days from 1 to 999"),
+    "rating_basis": (r"latest|initial", "latest or initial"),
+    "no_comment_counts_in_nrr_seller": (r"true|false", "true or false"),
+    "at_risk_share_of_target": (r"0([.][0-9]+)?|1([.]0+)?", "a share from 0 to 1"),
+}
 
 
 def load_own_settings(con: duckdb.DuckDBPyConnection, data: DataDir) -> None:
@@ -59,7 +67,53 @@ def _load(con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset, table: s
         column, _, message = explain(broken, setting, formats)
         place, help_text = (f", {column.name}", f" {column.description}") if column else ("", "")
         raise ConfigurationError(f"{path}, row {row_number}{place}: {message}.{help_text}")
+    _check_periods(con, path, setting)
+    _check_values(con, path, setting)
     values = ", ".join(identifier(f"typed_{c.name}") for c in setting.columns)
     con.execute(f"insert into {table} select {values} from typed_settings")
     con.execute("drop table setting_rows")
     con.execute("drop table typed_settings")
+
+
+def _check_periods(con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset) -> None:
+    """On no day two rows of the same key are in force."""
+    key = ", ".join(
+        f"lower(regexp_replace(cast({identifier(f'typed_{name}')} as varchar), '\\s+', ' ', 'g'))"
+        for name in setting.key
+    )
+    clash = con.execute(
+        f"""
+        select _row_number, following
+        from (
+            select *, lead(_row_number) over same_key as following,
+                lead(typed_valid_from) over same_key as following_from
+            from typed_settings
+            window same_key as (partition by {key} order by typed_valid_from, _row_number)
+        )
+        where following_from <= coalesce(typed_valid_to, following_from)
+        order by _row_number
+        limit 1
+        """
+    ).fetchone()
+    if clash:
+        raise ConfigurationError(
+            f"{path}, rows {min(clash)} and {max(clash)}: both are in force on the same day; give "
+            "the earlier one a valid_to before the other's valid_from."
+        )
+
+
+def _check_values(con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset) -> None:
+    """The values that the models can compute with."""
+    if setting.name != "metric_settings":
+        return
+    rows = con.execute(
+        "select _row_number, typed_setting, typed_value from typed_settings order by 1"
+    ).fetchall()
+    for row_number, name, value in rows:
+        if name not in _METRIC_SETTINGS:
+            raise ConfigurationError(
+                f"{path}, row {row_number}, setting: there are {', '.join(_METRIC_SETTINGS)}."
+            )
+        pattern, words = _METRIC_SETTINGS[name]
+        if not re.fullmatch(pattern, value):
+            raise ConfigurationError(f"{path}, row {row_number}, value: {name} is {words}.")
