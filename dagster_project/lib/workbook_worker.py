@@ -21,7 +21,7 @@ import struct
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from itertools import accumulate, count, islice
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from typing import Any
 import pyarrow as pa
 from python_calamine import CalamineSheet, CalamineWorkbook, PasswordError, SheetTypeEnum
 
-from dagster_project.lib.text import BLANKS
+from dagster_project.lib.cells import as_text, row_problem
 
 HEADER_SEARCH_ROWS = 20
 FRAME = struct.Struct("<?Q")  # whether the content is JSON; its length in bytes
@@ -38,8 +38,6 @@ _CHUNK_ROWS = 1_000  # that are Python objects at a time; more would outgrow the
 _MAX_ROWS, _MAX_COLUMNS = 1 << 20, 1 << 14  # of a spreadsheet
 _MAX_CELL_BYTES = 1 << 20  # a spreadsheet allows 32,767 characters
 _MAX_UNPACKED_GIB = 2
-
-Cell = str | int | float | bool | datetime | date | time | timedelta | None
 
 
 class _RefusedError(Exception):
@@ -77,7 +75,7 @@ class _Workbook:
         sheet = self._book.get_sheet_by_name(name)
         if sheet.end and (sheet.end[0] >= _MAX_ROWS or sheet.end[1] >= _MAX_COLUMNS):
             raise _RefusedError(
-                "has cells beyond the last row or column of a spreadsheet; export it again"
+                "has a cell beyond a spreadsheet's last row or column; export it again"
             )
         if self._largest is None or sheet.height * sheet.width > (
             self._largest.height * self._largest.width
@@ -114,7 +112,7 @@ def _record_batch(
     problems = blanks
     if not needed <= length <= width:
         builder = pa.lib.StringBuilder()  # pa.array() would import pandas first
-        builder.append_values([_problem(row, needed, width) for row in rows])
+        builder.append_values([row_problem(row, needed, width) for row in rows])
         problems = builder.finish()
     numbers = pa.py_buffer(array.array("q", range(start, start + len(rows))))
     columns = [_strings([row[i] for row in rows]) if i < length else blanks for i in positions]
@@ -129,7 +127,7 @@ def _strings(cells: list[Any]) -> pa.StringArray:
     try:
         joined = "".join(cells)
     except TypeError:  # numbers or dates among them
-        cells = [cell if type(cell) is str else _text(cell) for cell in cells]
+        cells = [cell if type(cell) is str else as_text(cell) for cell in cells]
         joined = "".join(cells)
     content = joined.encode()
     if len(content) > len(joined):
@@ -139,27 +137,6 @@ def _strings(cells: list[Any]) -> pa.StringArray:
         _refuse_large(max(lengths))
     offsets = pa.py_buffer(array.array("i", accumulate(lengths, initial=0)))
     return pa.StringArray.from_buffers(len(cells), offsets, pa.py_buffer(content))
-
-
-def _problem(row: Sequence[Cell], needed: int, width: int) -> str | None:
-    if not _is_blank(row[width:]):
-        return "too_many_cells"
-    if len(row) < needed and not _is_blank(row):
-        return "too_few_cells"
-    return None
-
-
-def _is_blank(cells: Sequence[Cell]) -> bool:
-    return not any(str(cell).strip(BLANKS) for cell in cells if cell is not None)
-
-
-def _text(cell: Cell) -> str:
-    if isinstance(cell, datetime):
-        return cell.isoformat(" ", "seconds")
-    if isinstance(cell, float):
-        # Excel keeps 15 digits; a longer number has lost some and must not look whole
-        return f"{cell:.0f}" if cell.is_integer() and abs(cell) < 1e15 else f"{cell:.15G}"
-    return "" if cell is None else str(cell)
 
 
 def _refuse_large(cell_bytes: int) -> None:
@@ -214,7 +191,7 @@ def _limit(memory_mib: int) -> None:
 
 def _send(frame: bytes | list[Any]) -> None:
     is_json = isinstance(frame, list)
-    content = json.dumps(frame, default=_tagged).encode() if isinstance(frame, list) else frame
+    content: Any = json.dumps(frame, default=_tagged).encode() if is_json else frame
     sys.stdout.buffer.write(FRAME.pack(is_json, len(content)))
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

@@ -21,8 +21,9 @@ from typing import IO, Any, Self
 import pyarrow as pa
 
 from dagster_project.lib import workbook_worker
+from dagster_project.lib.cells import Cell
 from dagster_project.lib.errors import FileRefusedError
-from dagster_project.lib.workbook_worker import FRAME, Cell, schema
+from dagster_project.lib.workbook_worker import FRAME, schema
 
 _PACKAGE_ROOT = Path(__file__).parents[2]
 _LIGHTER = "export a shorter period, or save it as CSV"
@@ -46,7 +47,7 @@ class WorkbookReader:
     """Reads one workbook after another, with one child that starts when the first is asked for.
 
     `memory_mib` bounds what the child takes beyond its start. `seconds` bounds the wait for each
-    portion of an answer; by default 8 s and 2 s per MB of file, twelve times what a good file
+    portion of an answer; by default 6 s and 2 s per MB of file, ten times what a good file
     needs. Not for use by several threads.
     """
 
@@ -98,7 +99,7 @@ class WorkbookReader:
 
     def _ask(self, path: Path, **request: object) -> Iterator[Any]:
         """The answer's portions: record batches as bytes, or the list of sheets."""
-        seconds = self._seconds or 8 + 2e-6 * path.stat().st_size
+        seconds = self._seconds or 6 + 2e-6 * path.stat().st_size
         if self._is_answering:  # a reader of rows left off midway
             self.close()
         if self._child is None:

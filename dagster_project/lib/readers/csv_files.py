@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from dagster_project.lib.cells import Cell
 from dagster_project.lib.contracts import Dataset
 from dagster_project.lib.errors import FileRefusedError
 from dagster_project.lib.readers.header import (
     HEADER_SEARCH_ROWS,
-    Cell,
     Header,
     find_header,
     most_telling,

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 
+from dagster_project.lib.cells import Cell
 from dagster_project.lib.contracts import Column, Dataset
 from dagster_project.lib.errors import FileRefusedError
 from dagster_project.lib.text import normalise_header
 
 HEADER_SEARCH_ROWS = 20
 _MAX_COLUMNS = 2_000
-
-Cell = str | int | float | bool | datetime | date | time | timedelta | None
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dagster_project.lib.cells import Cell
 from dagster_project.lib.contracts import Dataset
 from dagster_project.lib.errors import FileRefusedError
-from dagster_project.lib.readers.header import Cell, Header, lacks, missing_headers
+from dagster_project.lib.readers.header import Header, lacks, missing_headers
 from dagster_project.lib.readers.table import Table, to_batches
 from dagster_project.lib.text import normalise_header
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 
-from dagster_project.lib.readers.header import Cell, Header
-from dagster_project.lib.text import BLANKS
+from dagster_project.lib.cells import Cell, as_text, row_problem
+from dagster_project.lib.readers.header import Header
 
 _BATCH_ROWS = 50_000
 
@@ -46,7 +45,7 @@ def to_batches(
     rows = iter(rows)
     while batch := list(itertools.islice(rows, _BATCH_ROWS)):
         numbers = [number for number, _ in batch]
-        problems = [_problem(row, header.width, kept) for _, row in batch]
+        problems = [row_problem(row, kept[-1] + 1, header.width) for _, row in batch]
         cells = [[as_text(row[i]) if i < len(row) else None for _, row in batch] for i in kept]
         try:
             yield pa.record_batch([numbers, problems, *cells], schema=schema)
@@ -57,30 +56,6 @@ def to_batches(
                     for column in cells:
                         column[row] = None
             yield pa.record_batch([numbers, problems, *cells], schema=schema)
-
-
-def as_text(cell: Cell) -> str | None:
-    """A cell as text; dates in ISO form, numbers as a person would write them."""
-    if cell is None or isinstance(cell, str):
-        return cell
-    if isinstance(cell, datetime):
-        return cell.isoformat(" ", "seconds")
-    if isinstance(cell, float):
-        # Excel keeps 15 digits; a longer number has lost some and must not look whole
-        return f"{cell:.0f}" if cell.is_integer() and abs(cell) < 1e15 else f"{cell:.15G}"
-    return str(cell)
-
-
-def _problem(row: Sequence[Cell], width: int, kept: list[int]) -> str | None:
-    if len(row) > width and not _is_blank(row[width:]):
-        return "too_many_cells"
-    if len(row) <= kept[-1] and not _is_blank(row):
-        return "too_few_cells"
-    return None
-
-
-def _is_blank(cells: Sequence[Cell]) -> bool:
-    return not any(str(cell).strip(BLANKS) for cell in cells if cell is not None)
 
 
 def _is_undecodable(cell: str | None) -> bool:
