@@ -29,6 +29,7 @@ dev: $(READY) ## the Dagster UI on localhost
 
 bench: $(READY) ## the figures of benchmarks/README.md
 	$(BIN)/python benchmarks/run_time.py
+	$(BIN)/python benchmarks/ingest_speed.py
 
 generate: $(READY) ## dbt sources and seeds from the contracts
 	$(BIN)/python -m dagster_project.lib.dbt_sources
