@@ -315,9 +315,21 @@ def test_a_rate_is_a_finite_number(value: str, expected: float | None) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("true", True), ("TRUE", True), ("False", False), ("yes", None), ("1", None)],
+    [
+        ("true", True),
+        ("TRUE", True),
+        ("False", False),
+        ("Yes", True),
+        ("no", False),
+        ("1", True),
+        ("0", False),
+        ("2", None),
+        ("maybe", None),
+    ],
 )
-def test_a_boolean_is_true_or_false_in_any_case(value: str, expected: bool | None) -> None:
+def test_a_boolean_is_true_or_false_or_yes_or_no_or_1_or_0(
+    value: str, expected: bool | None
+) -> None:
     assert cast([value], "is_voided", load_settings()["outcome_policy"]) == [expected]
 
 

@@ -320,7 +320,10 @@ def test_an_unknown_column_is_a_key_error() -> None:
 
 
 def test_all_contracts_can_be_enforced() -> None:
-    assert list(load_datasets()) == ["orders", "products", "returns", "reviews"]
+    assert list(load_datasets()) == [
+        "chats", "complaints", "orders", "platform_metrics", "products", "returns",
+        "review_overrides", "reviews",
+    ]  # fmt: skip
     assert load_settings()
     rules = [r for d in load_datasets().values() for r in d.rules]
     rules += [r for p in GATES_DIR.glob("*.yaml") for s in load_gate_suites(p) for r in s.rules]
@@ -353,7 +356,17 @@ def test_free_text_of_buyers_is_masked() -> None:
         for c in d.columns
         if c.classification == "masked"
     }
-    assert masked == {("returns", "return_reason"), ("reviews", "review_text")}
+    assert masked == {
+        ("complaints", "complaint_detail"),
+        ("returns", "return_reason"),
+        ("returns", "return_reason_code"),
+        ("review_overrides", "why"),
+        ("reviews", "review_text"),
+    }
+
+
+def test_who_decided_on_a_review_is_not_kept() -> None:
+    assert load_datasets()["review_overrides"].personal_headers == ("decided_by",)
 
 
 def test_the_required_headers_are_those_of_the_platform() -> None:
@@ -368,6 +381,42 @@ def test_the_required_headers_are_those_of_the_platform() -> None:
         "Return Order ID", "Order ID", "Time Requested", "Return Reason", "Return Status",
     }  # fmt: skip
     assert required["reviews"] == {"review_id", "order_id", "rating", "created_at"}
+
+
+API_RETURN = {
+    "return_id": "return_order_id",
+    "order_id": "order_id",
+    "return_line_items.sku_id": "sku_id",
+    "return_line_items.seller_sku": "seller_sku",
+    "return_type": "return_type",
+    "create_time": "time_requested",
+    "return_reason": "return_reason_code",
+    "return_reason_text": "return_reason",
+    "return_line_items.refund_amount.refund_total": "return_unit_price",
+    "return_status": "return_status",
+    "arbitration_status": "arbitration_status",
+}
+API_REVIEW = {
+    "id": "review_id",
+    "order_id": "order_id",
+    "product.id": "product_id",
+    "sku.id": "sku_id",
+    "rating": "rating",
+    "content": "review_text",
+    "create_time": "created_at",
+}
+
+
+@pytest.mark.parametrize(("dataset", "fields"), [("returns", API_RETURN), ("reviews", API_REVIEW)])
+def test_api_answers_name_the_columns_of_the_exports(dataset: str, fields: dict[str, str]) -> None:
+    columns = {
+        normalise_header(header): column
+        for column in load_datasets()[dataset].columns
+        for header in column.headers
+    }
+    assert {field: columns[field].name for field in fields} == fields
+    required = {column.name for column in columns.values() if column.required_header}
+    assert required <= set(fields.values())
 
 
 def test_no_contract_lies_about() -> None:

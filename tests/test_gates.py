@@ -90,7 +90,12 @@ class RawData:
         self.returns("a", range(63))
         self.reviews("a", range(63))
         self.add("products", [{"shop_id": "a", "sku_id": "s1", "product_id": "p1"}])
-        for dataset in ("orders", "returns", "reviews", "products"):
+        self.complaints("a", range(63))
+        self.complaints("a", [63], order_id=None)
+        self.chat()
+        self.platform_metric()
+        self.override("v1")
+        for dataset in load_datasets():
             self.file("a", dataset)
         self.file("b", "orders", schemas=("raw",))
 
@@ -147,6 +152,27 @@ class RawData:
         )  # fmt: skip
         self.add("reviews", rows)
 
+    def complaints(self, shop: str, numbers: Iterable[int], **more: object) -> None:
+        rows = (
+            {"shop_id": shop, "complaint_id": f"c{n}", "order_id": f"o{n}",
+             "complaint_detail": "private words", "created_at": NOON, "resolved_at": NOON, **more}
+            for n in numbers
+        )  # fmt: skip
+        self.add("complaints", rows)
+
+    def chat(self, **more: object) -> None:
+        row = {"shop_id": "a", "conversation_id": "t1", "started_at": NOON, "first_reply_at": NOON}
+        self.add("chats", [row | more])
+
+    def platform_metric(self, **more: object) -> None:
+        row = {"shop_id": "a", "metric_date": NOON.date(), "metric": "nrr", "value": 0.0045}
+        self.add("platform_metrics", [row | more])
+
+    def override(self, review_id: str) -> None:
+        row = {"shop_id": "a", "review_id": review_id, "reason_code": "wrong_item",
+               "decided_at": NOON, "why": "private words"}  # fmt: skip
+        self.add("review_overrides", [row])
+
     def file(
         self,
         shop: str,
@@ -173,7 +199,31 @@ class RawData:
 
 IMPOSSIBLE = NOON - timedelta(days=1)
 
+
+def swapped_file(raw: RawData, before_created: int, after: int, undelivered: int) -> None:
+    """Add an orders file of which so many lines are delivered before they were created."""
+    times = [IMPOSSIBLE] * before_created + [NOON] * after + [None] * undelivered
+    for number, delivered_time in enumerate(times, start=2000):
+        raw.orders("a", [number], delivered_time=delivered_time, _file_id="swapped")
+
+
 RAW_FAULTS: dict[str, Fault] = {
+    "chats_replied_after_started": Fault(
+        lambda raw: raw.chat(conversation_id="early", first_reply_at=IMPOSSIBLE),
+        1,
+        {"shop_id": "a", "conversation_id": "early", "_file_id": "a-chats", "_row_number": ANY},
+    ),
+    "complaints_of_known_orders": Fault(
+        lambda raw: raw.complaints("a", range(1000, 1008)),
+        8,  # of 72
+        {"shop_id": "a", "complaint_id": "c1000", "order_id": "o1000",
+         "_file_id": "a-complaints", "_row_number": ANY},
+    ),
+    "complaints_resolved_after_created": Fault(
+        lambda raw: raw.complaints("a", [5], complaint_id="early", resolved_at=IMPOSSIBLE),
+        1,
+        {"shop_id": "a", "complaint_id": "early", "_file_id": "a-complaints", "_row_number": ANY},
+    ),
     "files_are_readable": Fault(
         lambda raw: raw.file("a", "reviews", file_id="bad", status="refused", exported_at=None),
         1,
@@ -191,12 +241,16 @@ RAW_FAULTS: dict[str, Fault] = {
         1,
         {"shop_id": "b", "covered_until": date(2026, 3, 28)},
     ),
-    "orders_bring_rows": Fault(lambda raw: raw.sql("delete from raw_new.orders"), 0, {}),
+    "orders_bring_rows": Fault(
+        lambda raw: raw.sql("delete from raw_new.orders"),
+        1,
+        {"shop_id": "a", "_file_id": "a-orders"},
+    ),
     "orders_delivered_before_created": Fault(
-        lambda raw: raw.orders("a", range(64, 81), delivered_time=IMPOSSIBLE, _file_id="swapped"),
-        17,  # of 81
-        {"shop_id": "a", "order_id": "o64", "sku_id": "s1", "_file_id": "swapped",
-         "_row_number": ANY},
+        lambda raw: swapped_file(raw, before_created=3, after=7, undelivered=90),
+        1,
+        {"shop_id": "a", "_file_id": "swapped", "delivered_lines": 10,
+         "delivered_before_created": 3},
         also=frozenset({"orders_few_delivered_before_created"}),
     ),
     "orders_few_delivered_before_created": Fault(
@@ -215,6 +269,12 @@ RAW_FAULTS: dict[str, Fault] = {
         1,
         {"shop_id": "a", "order_id": "o7", "sku_id": "s1", "_file_id": "a-orders",
          "_row_number": 900},
+    ),
+    "platform_metrics_have_their_percent_sign": Fault(
+        lambda raw: raw.platform_metric(metric="SFRR", value=0.45),
+        1,
+        {"shop_id": "a", "metric_date": NOON.date(), "metric": "SFRR",
+         "_file_id": "a-platform_metrics", "_row_number": ANY},
     ),
     "products_sku_has_one_product_per_file": Fault(
         lambda raw: raw.add(
@@ -241,6 +301,12 @@ RAW_FAULTS: dict[str, Fault] = {
         1,
         {"shop_id": "a", "return_order_id": "dear", "order_id": "o5", "sku_id": "s1",
          "_file_id": "a-returns", "_row_number": ANY},
+    ),
+    "review_overrides_of_known_reviews": Fault(
+        lambda raw: raw.override("v1000"),
+        1,
+        {"shop_id": "a", "review_id": "v1000", "_file_id": "a-review_overrides",
+         "_row_number": ANY},
     ),
     "reviews_mostly_of_known_orders": Fault(
         lambda raw: raw.reviews("b", range(1000, 1050), _file_id="wrong-folder"),
@@ -300,9 +366,16 @@ AT_THE_LIMIT: dict[str, Callable[[RawData], object]] = {
     "files_of_orders_are_up_to_date": lambda raw: raw.sql(
         "update raw.files set exported_at = timestamp '2026-03-28 20:00' where shop_id = 'b'"
     ),
-    "orders_delivered_before_created": lambda raw: raw.orders(
-        "a", range(64, 80), delivered_time=IMPOSSIBLE
+    "orders_delivered_before_created": lambda raw: swapped_file(
+        raw, before_created=2, after=8, undelivered=0
     ),
+    "platform_metrics_have_their_percent_sign": lambda raw: [
+        raw.platform_metric(value=0.0999),
+        raw.platform_metric(metric="chat_replied_in_12_hours", value=0.85),
+    ],
+    "complaints_of_known_orders": lambda raw: raw.complaints("a", range(1000, 1007)),
+    "complaints_resolved_after_created": lambda raw: raw.complaints("a", [5], resolved_at=None),
+    "chats_replied_after_started": lambda raw: raw.chat(first_reply_at=None),
     "returns_of_known_orders": lambda raw: raw.returns("a", range(1000, 1007)),
     "returns_price_within_order": lambda raw: raw.returns("a", [5], return_order_id="other"),
     "reviews_of_known_orders": lambda raw: raw.reviews("a", range(1000, 1007)),
@@ -334,12 +407,24 @@ def test_shop_without_any_orders_yet_keeps_the_gate_open(raw: RawData, dataset: 
     assert rule not in closed_by(results_of(raw.con, SUITE_OF[rule]))
 
 
+def test_few_delivered_lines_do_not_tell_that_day_and_month_are_swapped(raw: RawData) -> None:
+    swapped_file(raw, before_created=9, after=0, undelivered=90)
+    results = results_of(raw.con, SUITE_OF["orders_delivered_before_created"])
+    assert closed_by(results) == {"orders_few_delivered_before_created"}
+
+
 def test_quiet_day_without_new_files_says_nothing_of_old_ones(raw: RawData) -> None:
     raw.sql("update raw.files set exported_at = timestamp '2026-01-01' where shop_id = 'b'")
-    for table in ("files", "orders", "returns", "reviews", "products"):
+    for table in ("files", *load_datasets()):
         raw.sql(f"delete from raw_new.{table}")
     for suite in raw_suites():
-        assert closed_by(results_of(raw.con, suite)) <= {"orders_bring_rows"}
+        assert closed_by(results_of(raw.con, suite)) == set()
+
+
+def test_day_with_new_reviews_only_does_not_ask_for_order_lines(raw: RawData) -> None:
+    raw.sql("delete from raw_new.orders")
+    raw.sql("delete from raw_new.files where dataset = 'orders'")
+    assert closed_by(results_of(raw.con, SUITE_OF["orders_bring_rows"])) == set()
 
 
 # --- publication ------------------------------------------------------------------------------

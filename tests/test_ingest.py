@@ -820,3 +820,17 @@ def test_any_rows_in_any_style_are_read_back_as_they_were(
     names = list(expected[0]) if expected else ["order_id"]
     found = store.rows("orders", *names, "_row_number")
     assert [dict(zip(names, row[:-1], strict=True)) for row in found] == expected
+
+
+def test_a_batch_older_than_a_column_has_nulls_in_it(store: Store) -> None:
+    """A contract may gain a column; Parquet written before lacks it."""
+    store.load([request(1)], "returns", name="a-2025-03-30.csv")
+    (old,) = store.data.raw.glob("returns/*.parquet")
+    duckdb.execute(f"copy (select * exclude (arbitration_status) from '{old}') to '{old}.new'")
+    Path(f"{old}.new").replace(old)
+    store.load([request(2)], "returns", name="b-2025-03-31.csv")
+    assert sorted(store.rows("returns", "return_order_id")) == [
+        "4035000000000000001",
+        "4035000000000000002",
+    ]
+    assert store.rows("returns", "arbitration_status") == [None, None]

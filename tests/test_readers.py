@@ -114,6 +114,11 @@ def test_a_known_column_that_stands_there_twice_is_refused_by_name(read: Read) -
         read("product_id,sku_id,product_name,SKU_ID\n1,2,a,3\n")
 
 
+def test_of_two_names_of_one_column_the_contracts_first_is_taken(read: Read) -> None:
+    text = "id,review_id,order_id,rating,created_at\n9,1,2,5,2025-03-01\n"
+    assert read(text, "review_id", dataset="reviews") == [("1",)]
+
+
 @pytest.mark.parametrize(
     ("above", "header_row"),
     [

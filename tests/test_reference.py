@@ -35,6 +35,7 @@ from tests.reference.compute import (
 from tests.reference.exports import write_case
 from tests.reference.model import (
     ClassificationRule,
+    Complaint,
     File,
     OrderLine,
     Outcome,
@@ -42,6 +43,7 @@ from tests.reference.model import (
     Reason,
     ReturnLine,
     Review,
+    ReviewOverride,
     Settings,
     Shop,
     ShopCase,
@@ -160,6 +162,22 @@ class Rows:
             product_name=name,
         )
 
+    def complaint(self, order_id: str | None, created: datetime, **more: Any) -> Complaint:
+        """Make an open complaint about sku-1."""
+        of_file = more.pop("file", None) or file("complaints")
+        fields: Row = {"complaint_id": "c-1", "sku_id": "sku-1", "resolved_at": None, **more}
+        return Complaint(of_file, self._next(), order_id=order_id, created_at=created, **fields)
+
+    def override(self, review: Review, reason_code: str | None, **more: Any) -> ReviewOverride:
+        """Make a person's decision on a review, on the day of the review."""
+        return ReviewOverride(
+            more.pop("file", None) or file("review_overrides"),
+            self._next(),
+            review_id=review.review_id,
+            reason_code=reason_code,
+            decided_at=review.created_at,
+        )
+
 
 @pytest.fixture
 def rows() -> Rows:
@@ -178,6 +196,8 @@ def case_of(*versions: Version, loaded: tuple[str, ...] = BOTH_LOADED) -> ShopCa
         reviews=tuple(row for row in versions if isinstance(row, Review)),
         return_lines=tuple(row for row in versions if isinstance(row, ReturnLine)),
         products=tuple(row for row in versions if isinstance(row, Product)),
+        complaints=tuple(row for row in versions if isinstance(row, Complaint)),
+        overrides=tuple(row for row in versions if isinstance(row, ReviewOverride)),
     )
 
 
@@ -305,6 +325,16 @@ def test_as_of_defaults_to_the_latest_event_of_all_shops(rows: Rows) -> None:
     assert default_as_of([one, two]) == date(2025, 3, 7)
     edited = case_of(rows.review("C", at("3 Mar"), updated_at=at("9 Mar")))
     assert default_as_of([one, two, edited]) == date(2025, 3, 9)
+    complaint = case_of(rows.complaint("D", at("10 Mar")))
+    assert default_as_of([one, two, edited, complaint]) == date(2025, 3, 10)
+    settled = case_of(rows.complaint("D", at("10 Mar"), resolved_at=at("11 Mar")))
+    assert default_as_of([one, two, edited, settled]) == date(2025, 3, 11)
+
+
+def test_decision_on_a_review_is_no_event_that_moves_as_of(rows: Rows) -> None:
+    review = rows.review("A", at("5 Mar"))
+    late = dataclasses.replace(rows.override(review, "wrong_item"), decided_at=at("20 Mar"))
+    assert default_as_of([case_of(review, late)]) == date(2025, 3, 5)
 
 
 def test_event_later_than_its_file_plus_a_day_is_not_loaded(rows: Rows) -> None:
@@ -470,6 +500,66 @@ def test_classification_rule_acts_on_reviews_of_its_dates_only(rows: Rows) -> No
     assert (event["reason_code"], event["category"]) == ("late_delivery", "logistics")
 
 
+def test_decision_of_a_person_wins_over_issue_type_and_classification_rule(rows: Rows) -> None:
+    order = rows.line("A", at("2 Mar"))
+    rule = ClassificationRule("words", "late_delivery")
+    for issue_type in ("courier_issue", None):
+        review = rows.review("A", at("5 Mar"), issue_type=issue_type)
+        decision = rows.override(review, "Wrong_Item")
+        event = only_event(order, review, decision, classification=(rule,))
+        assert (event["reason_code"], event["category"]) == ("wrong_item", "service")
+
+
+@pytest.mark.parametrize("reason_code", ["damaged", "no_such_code", None])
+def test_decision_for_no_reason_of_reviews_is_passed_over(
+    rows: Rows, reason_code: str | None
+) -> None:
+    review = rows.review("A", at("5 Mar"), issue_type="courier_issue")
+    event = only_event(rows.line("A", at("2 Mar")), review, rows.override(review, reason_code))
+    assert event["reason_code"] == "courier_issue"
+
+
+def test_latest_decision_on_a_review_stands_and_a_blank_one_takes_it_back(rows: Rows) -> None:
+    order, review = rows.line("A", at("2 Mar")), rows.review("A", at("5 Mar"))
+    first = rows.override(review, "wrong_item", file=file("review_overrides", at("6 Mar")))
+    second = rows.override(review, "rude_service", file=file("review_overrides", at("7 Mar")))
+    assert only_event(order, review, second, first)["reason_code"] == "rude_service"
+    blank = rows.override(review, None, file=file("review_overrides", at("8 Mar")))
+    assert only_event(order, review, second, first, blank)["reason_code"] == "not_as_described"
+
+
+# ---------------------------------------------------------------- complaints
+
+
+def test_complaint_is_a_negative_event_that_no_metric_counts(rows: Rows) -> None:
+    tables = tables_of(rows.line("A", at("2 Mar")), rows.complaint("A", at("5 Mar")))
+    (event,) = tables["feedback_events"].values()
+    assert event == {
+        "order_id": "A",
+        "product_key": "name:Mug",
+        "event_date": date(2025, 3, 5),
+        "rating": None,
+        "reason_code": "unclassified",
+        "category": "other",
+        "fault": "unknown",
+        "is_negative": True,
+    }
+    row = tables["shop_metrics_daily"]["s", MAR_31]
+    assert (row["negative_review_orders"], row["seller_fault_return_orders"]) == (0, 0)
+    assert tables["reason_metrics_daily"] == {}
+
+
+def test_complaint_that_names_no_order_is_kept_and_laid_at_no_product(rows: Rows) -> None:
+    event = only_event(rows.line("A", at("2 Mar")), rows.complaint(None, at("5 Mar"), sku_id=None))
+    assert (event["order_id"], event["product_key"]) == (None, UNATTRIBUTED)
+
+
+def test_latest_export_of_a_complaint_wins(rows: Rows) -> None:
+    old = rows.complaint("A", at("5 Mar"), file=file("complaints", at("6 Mar")))
+    new = rows.complaint("B", at("5 Mar"), file=file("complaints", at("7 Mar")))
+    assert only_event(new, old)["order_id"] == "B"
+
+
 # ---------------------------------------------------------------- SFRR
 
 
@@ -521,6 +611,35 @@ def test_return_reason_is_matched_whole_after_folding(
 ) -> None:
     event = only_event(rows.line("A", at("2 Mar")), rows.request("A", at("5 Mar"), text))
     assert event["reason_code"] == reason_code
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "reason_code"),
+    [
+        ("ecom_order_delivered_refund_reason_damaged", "Poor quality", "damaged"),
+        ("ECOM_order_delivered_refund_reason_damaged", None, "damaged"),
+        ("zzz_no_such_code", "Poor quality", "poor_quality"),
+        ("zzz_no_such_code", "Zzz no such reason", "unmapped"),
+        (None, "ecom_order_delivered_refund_reason_damaged", "damaged"),
+    ],
+)
+def test_code_goes_before_the_text_and_an_unknown_code_gives_way_to_it(
+    rows: Rows, code: str | None, text: str | None, reason_code: str
+) -> None:
+    request = rows.request("A", at("5 Mar"), text, return_reason_code=code)
+    assert only_event(rows.line("A", at("2 Mar")), request)["reason_code"] == reason_code
+
+
+@pytest.mark.parametrize(
+    ("arbitration", "counts"),
+    [("SUPPORT_SELLER", False), ("SUPPORT_BUYER", True), ("ZZZ", True), (None, True)],
+)
+def test_arbitration_that_the_seller_won_voids_a_request(
+    rows: Rows, arbitration: str | None, counts: bool
+) -> None:
+    request = rows.request("A", at("5 Mar"), arbitration_status=arbitration)
+    row = shop_row(rows.line("A", at("2 Mar")), request)
+    assert row["seller_fault_return_orders"] == int(counts)
 
 
 def test_reason_that_is_not_the_sellers_is_listed_but_not_counted(rows: Rows) -> None:
@@ -728,6 +847,8 @@ def test_figures_do_not_depend_on_the_order_of_rows_and_files(case: ShopCase) ->
         reviews=case.reviews[::-1],
         return_lines=case.return_lines[::-1],
         products=case.products[::-1],
+        complaints=case.complaints[::-1],
+        overrides=case.overrides[::-1],
     )
     assert compute([shuffled]) == compute([case])
 
@@ -772,7 +893,13 @@ def test_past_days_stay_as_they_are_when_as_of_moves_on(case: ShopCase) -> None:
 def test_random_rows_have_ids_of_their_shop_and_no_event_after_their_export(
     case: ShopCase,
 ) -> None:
-    versions: list[Version] = [*case.order_lines, *case.reviews, *case.return_lines]
+    versions: list[Version] = [
+        *case.order_lines,
+        *case.reviews,
+        *case.return_lines,
+        *case.complaints,
+        *case.overrides,
+    ]
     for version in versions:
         assert all(time <= version.file.exported_at for time in event_times(version))
     for line in case.order_lines:

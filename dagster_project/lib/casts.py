@@ -127,7 +127,11 @@ def cast_sql(column: Column, formats: DateFormats, timezone: str) -> str:
     if column.kind == "number":
         return _money_sql(text)
     if column.kind == "boolean":
-        return f"case lower({text}) when 'true' then true when 'false' then false end"
+        folded = f"lower({text})"
+        return (
+            f"case when {folded} in ('true', 'yes', '1') then true "
+            f"when {folded} in ('false', 'no', '0') then false end"
+        )
     if column.kind in ("timestamp", "date"):
         stamp = _timestamp_sql(text, formats.orders[column.name], timezone)
         return f"cast({stamp} as date)" if column.kind == "date" else stamp

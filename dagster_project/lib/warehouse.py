@@ -145,16 +145,18 @@ def _show(
     mine = [e for e in entries if e.dataset == dataset.name]
     batches = sorted({e.batch_id for e in mine if e.status == "loaded"})
     view = f"{schema}.{identifier(dataset.name)}"
-    if not batches:
-        columns = {c.name: c.type for c in dataset.columns} | LINEAGE
-        empty = ", ".join(f"cast(null as {k}) as {identifier(n)}" for n, k in columns.items())
-        con.execute(f"create or replace view {view} as select {empty} where false")
-        return
-    paths = ", ".join(literal(str(batch_path(raw, dataset.name, b))) for b in batches)
-    # retracted files and earlier readings of the same bytes stay in their Parquet file unseen
-    con.execute(
-        f"create or replace view {view} as select r.* from read_parquet([{paths}]) as r "
-        f"where exists (select 1 from {schema}.files as f where f.status = 'loaded' "
-        f"and f.dataset = {literal(dataset.name)} and f.shop_id = r.shop_id "
-        "and f.file_id = r._file_id and f.exported_at = r._exported_at)"
-    )
+    columns = {c.name: c.type for c in dataset.columns} | LINEAGE
+    rows = ", ".join(f"cast(null as {k}) as {identifier(n)}" for n, k in columns.items())
+    rows = f"select {rows} where false"
+    if batches:
+        paths = ", ".join(literal(str(batch_path(raw, dataset.name, b))) for b in batches)
+        # a batch older than a column of the contract has nulls in it; retracted files and earlier
+        # readings of the same bytes stay in their Parquet file unseen
+        rows += (
+            " union all by name "
+            f"select r.* from read_parquet([{paths}], union_by_name = true) as r "
+            f"where exists (select 1 from {schema}.files as f where f.status = 'loaded' "
+            f"and f.dataset = {literal(dataset.name)} and f.shop_id = r.shop_id "
+            "and f.file_id = r._file_id and f.exported_at = r._exported_at)"
+        )
+    con.execute(f"create or replace view {view} as {rows}")

@@ -20,10 +20,12 @@ from tests.reference.compute import (
     sku_of,
 )
 from tests.reference.model import (
+    Complaint,
     OrderLine,
     Product,
     ReturnLine,
     Review,
+    ReviewOverride,
     Settings,
     ShopCase,
     Version,
@@ -111,10 +113,7 @@ def read_published(path: Path) -> dict[str, list[tuple[Key, Row]]]:
             columns = (*grain, *COLUMNS[table])
             if table == "product_metrics_daily":
                 columns = (*columns, "product_name")
-            relation = connection.table(table)
-            if table == "feedback_events":
-                relation = relation.filter("source in ('review', 'return')")
-            rows = relation.select(*columns).fetchall()
+            rows = connection.table(table).select(*columns).fetchall()
             published[table] = [
                 (
                     row[: len(grain)],
@@ -225,7 +224,9 @@ def describe(case: ShopCase) -> str:
         *case.products,
         *case.order_lines,
         *case.reviews,
+        *case.overrides,
         *case.return_lines,
+        *case.complaints,
     ]
     for file in sorted(case.files, key=lambda file: (file.dataset, file.exported_at)):
         rows = [version for version in versions if version.file == file]
@@ -257,9 +258,15 @@ def _summary(version: Version) -> str:
         sku = sku_of(version.sku_id, version.seller_sku)
         return (
             f"return {version.return_order_id} order {version.order_id} sku {sku} {times}"
-            f" reason {version.return_reason!r} status {version.return_status!r}"
-            f" / {version.return_sub_status!r}"
+            f" reason {version.return_reason_code!r} {version.return_reason!r}"
+            f" status {version.return_status!r} / {version.return_sub_status!r}"
+            f" / {version.arbitration_status!r}"
         )
+    if isinstance(version, Complaint):
+        about = f"order {version.order_id} sku {version.sku_id}"
+        return f"complaint {version.complaint_id} {about} {times}"
+    if isinstance(version, ReviewOverride):
+        return f"override of review {version.review_id} {times} reason {version.reason_code!r}"
     if isinstance(version, Product):
         sku = sku_of(version.sku_id, version.seller_sku)
         return f"sku {sku} product {version.product_id} {version.product_name!r}"
@@ -268,6 +275,11 @@ def _summary(version: Version) -> str:
 
 def latest_time(case: ShopCase) -> datetime | None:
     """Give the latest time that any row of a case carries, superseded versions included."""
-    versions: list[Version] = [*case.order_lines, *case.reviews, *case.return_lines]
+    versions: list[Version] = [
+        *case.order_lines,
+        *case.reviews,
+        *case.return_lines,
+        *case.complaints,
+    ]
     times = [time for version in versions for time in event_times(version)]
     return max(times) if times else None

@@ -11,12 +11,14 @@ from datetime import date, timedelta
 from typing import Any, TypeVar
 
 from tests.reference.model import (
+    Complaint,
     File,
     OrderLine,
     Product,
     Reason,
     ReturnLine,
     Review,
+    ReviewOverride,
     Settings,
     ShopCase,
     Version,
@@ -87,7 +89,7 @@ def sku_of(sku_id: str | None, seller_sku: str | None) -> str | None:
 
 
 def file_rank(version: Version) -> Key:
-    """Order versions of order lines, return lines and products: exported_at, file_id, row."""
+    """Order versions of all but reviews: exported_at, file_id, row."""
     return (version.file.exported_at, version.file.file_id, version.row_number)
 
 
@@ -117,6 +119,10 @@ def event_times(version: Version) -> list[Any]:
         times = [version.created_at, version.updated_at]
     elif isinstance(version, ReturnLine):
         times = [version.requested_at, version.refunded_at]
+    elif isinstance(version, Complaint):
+        times = [version.created_at, version.resolved_at]
+    elif isinstance(version, ReviewOverride):
+        times = [version.decided_at]
     else:
         times = []
     return [time for time in times if time is not None]
@@ -171,6 +177,18 @@ def latest_reviews(case: ShopCase, settings: Settings) -> list[Review]:
             review = dataclasses.replace(review, rating=first.rating)
         reviews.append(review)
     return reviews
+
+
+def latest_complaints(case: ShopCase) -> list[Complaint]:
+    """Give the latest version of each complaint of a shop."""
+    groups = _grouped(loaded(case.complaints), lambda complaint: (complaint.complaint_id,))
+    return [winner(versions, file_rank) for versions in groups.values()]
+
+
+def latest_overrides(case: ShopCase) -> dict[str, ReviewOverride]:
+    """Give the latest decision on each review that anyone decided on."""
+    groups = _grouped(loaded(case.overrides), lambda override: (override.review_id,))
+    return {review_id: winner(versions, file_rank) for (review_id,), versions in groups.items()}
 
 
 def latest_products(case: ShopCase) -> dict[str, Product]:
@@ -251,12 +269,15 @@ def product_names(case: ShopCase, settings: Settings) -> dict[str, set[str]]:
 
 @dataclass(frozen=True)
 class Event:
-    """A review or a return request line, judged; `is_counted` tells it is in its metric."""
+    """A review, a return request line or a complaint, judged.
 
-    metric: str
+    `is_counted` tells that it is in its metric; a complaint has none.
+    """
+
+    metric: str | None
     source: str
     version: Version
-    order_id: str
+    order_id: str | None
     sku_id: str | None
     product_key: str | None
     event_date: date
@@ -276,10 +297,17 @@ def reason_on(settings: Settings, reason_code: str, day: date) -> Reason | None:
     return None
 
 
-def review_reason(settings: Settings, review: Review, day: date) -> str:
-    """Give a review's one reason: a valid issue_type, else by its text, else no_comment."""
-    if not is_blank(review.issue_type):
-        reason = reason_on(settings, str(review.issue_type).strip(), day)
+def review_reason(
+    settings: Settings, review: Review, override: ReviewOverride | None, day: date
+) -> str:
+    """Give a review's one reason: a person's, else its issue_type, its text's, or no_comment.
+
+    A person's decision and an issue_type that are no reasons of reviews are passed over.
+    """
+    for given in (override.reason_code if override else None, review.issue_type):
+        if is_blank(given):
+            continue
+        reason = reason_on(settings, str(given).strip().lower(), day)
         if reason is not None and reason.on_reviews:
             return reason.reason_code
     if is_blank(review.review_text):
@@ -292,19 +320,20 @@ def review_reason(settings: Settings, review: Review, day: date) -> str:
 
 
 def return_reason(settings: Settings, line: ReturnLine, day: date) -> str:
-    """Give a request's reason by its whole text; what is blank or not known is unmapped."""
-    if is_blank(line.return_reason):
-        return "unmapped"
-    for text in settings.reason_texts:
-        is_valid = text.valid_from <= day <= text.valid_to
-        if is_valid and match_text(text.text) == match_text(str(line.return_reason)):
-            return text.reason_code
+    """Give a request's reason by its code, else by its whole text, else unmapped."""
+    for given in (line.return_reason_code, line.return_reason):
+        if is_blank(given):
+            continue
+        for text in settings.reason_texts:
+            is_valid = text.valid_from <= day <= text.valid_to
+            if is_valid and match_text(text.text) == match_text(str(given)):
+                return text.reason_code
     return "unmapped"
 
 
 def is_voided(settings: Settings, line: ReturnLine, day: date) -> bool:
-    """Tell whether either status column holds a text that voids the request."""
-    for status in (line.return_status, line.return_sub_status):
+    """Tell whether any status column holds a text that voids the request."""
+    for status in (line.return_status, line.return_sub_status, line.arbitration_status):
         if is_blank(status):
             continue
         for outcome in settings.outcomes:
@@ -317,7 +346,7 @@ def is_voided(settings: Settings, line: ReturnLine, day: date) -> bool:
 
 
 def attributed_key(
-    order_id: str,
+    order_id: str | None,
     sku: str | None,
     product_id: str | None,
     keys: dict[str, str],
@@ -342,13 +371,15 @@ def line_key(line: OrderLine, keys: dict[str, str]) -> str | None:
 
 
 def feedback(case: ShopCase, settings: Settings) -> list[Event]:
-    """Give every review and return request line of a shop, latest versions, judged."""
+    """Give every review, return request line and complaint of a shop, latest versions, judged."""
     keys = product_keys(case, settings)
     lines = latest_order_lines(case)
+    overrides = latest_overrides(case)
     events = []
     for review in latest_reviews(case, settings):
         day = review.created_at.date()
-        reason = _known(settings, review_reason(settings, review, day), day)
+        override = overrides.get(review.review_id)
+        reason = _known(settings, review_reason(settings, review, override, day), day)
         sku = sku_of(review.sku_id, None)
         is_negative = review.rating <= 2
         events.append(
@@ -388,6 +419,27 @@ def feedback(case: ShopCase, settings: Settings) -> list[Event]:
                 fault=reason.fault,
                 is_negative=is_negative,
                 is_counted=is_negative and reason.fault == "seller",
+            )
+        )
+    for complaint in latest_complaints(case):
+        day = complaint.created_at.date()
+        reason = _known(settings, "unclassified", day)
+        sku = sku_of(complaint.sku_id, None)
+        events.append(
+            Event(
+                metric=None,
+                source="complaint",
+                version=complaint,
+                order_id=complaint.order_id,
+                sku_id=sku,
+                product_key=attributed_key(complaint.order_id, sku, None, keys, lines),
+                event_date=day,
+                rating=None,
+                reason_code=reason.reason_code,
+                category=reason.category,
+                fault=reason.fault,
+                is_negative=True,
+                is_counted=False,
             )
         )
     return events
@@ -433,7 +485,8 @@ def shop_state(case: ShopCase, settings: Settings) -> ShopState:
         lines_of_order.setdefault(line.order_id, []).append(line)
     events_of_order: dict[str, list[Event]] = {}
     for event in events:
-        events_of_order.setdefault(event.order_id, []).append(event)
+        if event.order_id is not None:
+            events_of_order.setdefault(event.order_id, []).append(event)
     delivered = []
     for order_id, order_lines in lines_of_order.items():
         dates = []
@@ -645,6 +698,7 @@ def default_as_of(cases: Iterable[ShopCase], settings: Settings | None = None) -
             *latest_order_lines(case),
             *latest_return_lines(case),
             *latest_reviews(case, settings),
+            *latest_complaints(case),
         ]
         for version in versions:
             days.extend(time.date() for time in event_times(version))

@@ -11,11 +11,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.reference.model import (
+    Complaint,
     File,
     OrderLine,
     Product,
     ReturnLine,
     Review,
+    ReviewOverride,
     Shop,
     ShopCase,
 )
@@ -82,6 +84,8 @@ RETURNS_HEADER = [
     "Compensation Status",
     "Compensation Amount",
     "Buyer Note",
+    "return_reason",
+    "arbitration_status",
 ]
 REVIEWS_HEADER = [
     "review_id",
@@ -103,6 +107,27 @@ PRODUCTS_HEADER = [
     "category",
 ]
 
+COMPLAINTS_HEADER = [
+    "complaint_id",
+    "order_id",
+    "sku_id",
+    "complaint_type",
+    "complaint_subtype",
+    "complaint_detail",
+    "created_at",
+    "status",
+    "resolved_at",
+]
+OVERRIDES_HEADER = ["review_id", "reason_code", "decided_at", "decided_by", "why"]
+HEADERS = {
+    "orders": ORDERS_HEADER,
+    "returns": RETURNS_HEADER,
+    "reviews": REVIEWS_HEADER,
+    "products": PRODUCTS_HEADER,
+    "complaints": COMPLAINTS_HEADER,
+    "review_overrides": OVERRIDES_HEADER,
+}
+
 NOT_IN_OLDER_RETURNS = (
     "Return Quantity",
     "Return Sub Status",
@@ -113,6 +138,9 @@ NOT_IN_OLDER_RETURNS = (
 )
 MISSING_IN_OLDER_RETURNS = frozenset({"return_sub_status", "refunded_at"})
 """The fields of a ReturnLine for which the older returns layout has no column."""
+ONLY_IN_FEEDS = ("return_reason", "arbitration_status")
+MISSING_IN_EXPORTS = frozenset({"return_reason_code", "arbitration_status"})
+"""The fields of a ReturnLine that only feeds in the shape of the API have."""
 
 TABBED = {"Order ID", "SKU ID", "Return Order ID", "Created Time", "Delivered Time"} | {
     "Cancelled Time",
@@ -129,7 +157,7 @@ class Style:
     bom: bool = False
     tabs: bool = False
     description_row: bool = False
-    review_times: str = "naive"
+    own_times: str = "naive"
     """naive, spaced (a blank in place of the T), offset (UTC as +00:00) or zulu (UTC as Z)."""
 
 
@@ -149,12 +177,14 @@ def build_case(shop: Shop, drafts: Iterable[Draft]) -> ShopCase:
     """Render a shop's files, and give each row its real file_id and row number."""
     files: list[File] = []
     contents: list[bytes] = []
-    versions: dict[str, list[Any]] = {"orders": [], "reviews": [], "returns": [], "products": []}
+    versions: dict[str, list[Any]] = {dataset: [] for dataset in HEADERS}
     classes = {
         "orders": OrderLine,
         "reviews": Review,
         "returns": ReturnLine,
         "products": Product,
+        "complaints": Complaint,
+        "review_overrides": ReviewOverride,
     }
     for draft in drafts:
         content = render(shop, draft)
@@ -177,21 +207,19 @@ def build_case(shop: Shop, drafts: Iterable[Draft]) -> ShopCase:
         reviews=tuple(versions["reviews"]),
         return_lines=tuple(versions["returns"]),
         products=tuple(versions["products"]),
+        complaints=tuple(versions["complaints"]),
+        overrides=tuple(versions["review_overrides"]),
         contents=tuple(contents),
     )
 
 
 def render(shop: Shop, draft: Draft) -> bytes:
     """Write a file as the bytes of a CSV; row 1 is the header."""
-    headers = {
-        "orders": ORDERS_HEADER,
-        "returns": RETURNS_HEADER,
-        "reviews": REVIEWS_HEADER,
-        "products": PRODUCTS_HEADER,
-    }
-    header = headers[draft.dataset]
-    if draft.missing:
+    header = HEADERS[draft.dataset]
+    if draft.missing >= MISSING_IN_OLDER_RETURNS:
         header = [column for column in header if column not in NOT_IN_OLDER_RETURNS]
+    if draft.missing >= MISSING_IN_EXPORTS:
+        header = [column for column in header if column not in ONLY_IN_FEEDS]
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
     writer.writerow(header)
@@ -215,6 +243,11 @@ def _cells(shop: Shop, draft: Draft, row: Row, number: int) -> dict[str, str | N
         return _return_cells(shop, row, number)
     if draft.dataset == "reviews":
         return _review_cells(shop, row, draft.style)
+    if draft.dataset == "complaints":
+        return _complaint_cells(shop, row, draft.style)
+    if draft.dataset == "review_overrides":
+        decided_at = _own_time(shop, row["decided_at"], draft.style)
+        return {**row, "decided_at": decided_at, "decided_by": "Ms. Lee", "why": "read it again"}
     return {**row, "variation": "Default", "category": "Household"}
 
 
@@ -265,6 +298,8 @@ def _return_cells(shop: Shop, row: Row, number: int) -> dict[str, str | None]:
         "Return Sub Status": row["return_sub_status"],
         "Refund Time": day_first(row["refunded_at"]),
         "Buyer Note": "call me, neighbour knows",
+        "return_reason": row["return_reason_code"],
+        "arbitration_status": row["arbitration_status"],
     }
 
 
@@ -272,8 +307,19 @@ def _review_cells(shop: Shop, row: Row, style: Style) -> dict[str, str | None]:
     return {
         **{column: row[column] for column in REVIEWS_HEADER},
         "rating": str(row["rating"]),
-        "created_at": _review_time(shop, row["created_at"], style),
-        "updated_at": _review_time(shop, row["updated_at"], style),
+        "created_at": _own_time(shop, row["created_at"], style),
+        "updated_at": _own_time(shop, row["updated_at"], style),
+    }
+
+
+def _complaint_cells(shop: Shop, row: Row, style: Style) -> dict[str, str | None]:
+    return {
+        **row,
+        "complaint_type": "Fulfillment & Delivery",
+        "complaint_detail": 'said "where is it",\ntwice',
+        "created_at": _own_time(shop, row["created_at"], style),
+        "status": "Open" if row["resolved_at"] is None else "Closed",
+        "resolved_at": _own_time(shop, row["resolved_at"], style),
     }
 
 
@@ -288,15 +334,16 @@ def _order_time(shop: Shop, time: datetime | None) -> str:
     return day_first(time)
 
 
-def _review_time(shop: Shop, time: datetime | None, style: Style) -> str:
+def _own_time(shop: Shop, time: datetime | None, style: Style) -> str:
+    """Give a time as the project's own layouts may write it."""
     if time is None:
         return ""
-    if style.review_times == "naive":
+    if style.own_times == "naive":
         return time.isoformat()
-    if style.review_times == "spaced":
+    if style.own_times == "spaced":
         return time.isoformat(sep=" ")
     in_utc = time.replace(tzinfo=ZoneInfo(shop.timezone)).astimezone(ZoneInfo("UTC")).isoformat()
-    return in_utc.replace("+00:00", "Z") if style.review_times == "zulu" else in_utc
+    return in_utc.replace("+00:00", "Z") if style.own_times == "zulu" else in_utc
 
 
 def write_case(data_dir: Path, shops: list[ShopCase]) -> None:

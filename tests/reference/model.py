@@ -80,6 +80,28 @@ class ReturnLine(Version):
     return_status: str | None
     return_sub_status: str | None
     refunded_at: datetime | None
+    return_reason_code: str | None = None
+    arbitration_status: str | None = None
+
+
+@dataclass(frozen=True)
+class Complaint(Version):
+    """A row of the complaints export."""
+
+    complaint_id: str
+    order_id: str | None
+    sku_id: str | None
+    created_at: datetime
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ReviewOverride(Version):
+    """A row of the review overrides: a person's decision on a review's reason, None = none."""
+
+    review_id: str
+    reason_code: str | None
+    decided_at: datetime
 
 
 @dataclass(frozen=True)
@@ -102,6 +124,8 @@ class ShopCase:
     reviews: tuple[Review, ...] = ()
     return_lines: tuple[ReturnLine, ...] = ()
     products: tuple[Product, ...] = ()
+    complaints: tuple[Complaint, ...] = ()
+    overrides: tuple[ReviewOverride, ...] = ()
     contents: tuple[bytes, ...] = ()
 
 
@@ -120,7 +144,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class ReasonText:
-    """A text of the Return Reason column and the reason it stands for."""
+    """A text of the Return Reason column, or a platform code, and the reason it stands for."""
 
     text: str
     reason_code: str
@@ -130,7 +154,7 @@ class ReasonText:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A text of Return Status or Return Sub Status and whether it voids the request."""
+    """A text of a status column and whether it voids the request."""
 
     status: str
     voids: bool
@@ -249,17 +273,35 @@ _TEXTS_OF_REASON = {
 }
 
 
+_CODES_OF_REASON = {
+    "defective": ["ecom_order_delivered_refund_reason_defective"],
+    "damaged": ["ecom_order_delivered_refund_reason_damaged"],
+    "wrong_item": [
+        "ecom_order_delivered_refund_reason_wrong_product",
+        "ecom_order_delivered_refund_reason_wrong_product_1",
+    ],
+    "expired": ["buyer_refund_product_is_expired/spoiled"],
+    "late_delivery": ["buyer_refund_package_didn't_arrive_on_time"],
+    "no_longer_needed": ["ecom_order_delivered_refund_reason_no_need"],
+}
+"""Some of the platform's codes."""
+
+
 def _default_reason_texts() -> tuple[ReasonText, ...]:
-    """Give the Return Reason texts that are known, in every language."""
+    """Give the Return Reason texts that are known, in every language, and codes."""
     return tuple(
-        ReasonText(text, code) for code, texts in _TEXTS_OF_REASON.items() for text in texts
+        ReasonText(text, code)
+        for of_reason in (_TEXTS_OF_REASON, _CODES_OF_REASON)
+        for code, texts in of_reason.items()
+        for text in texts
     )
 
 
 def _default_outcomes() -> tuple[Outcome, ...]:
     """Give the status texts that are known; a text that is not listed counts."""
     voiding = ["Canceled", "Cancelled", "Request Canceled", "Refund rejected", "Rejected"]
-    counting = ["To process", "In process", "Completed"]
+    voiding += ["Not sent back in time", "Seller won arbitration", "SUPPORT_SELLER"]
+    counting = ["To process", "In process", "Completed", "SUPPORT_BUYER", "IN_PROGRESS"]
     return tuple(
         [Outcome(status, voids=True) for status in voiding]
         + [Outcome(status, voids=False) for status in counting]

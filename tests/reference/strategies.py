@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 
 from tests.reference.exports import (
+    MISSING_IN_EXPORTS,
     MISSING_IN_OLDER_RETURNS,
     Draft,
     Style,
@@ -86,6 +87,14 @@ OTHER_REASONS = [
     "ต้องการเปลี่ยนวิธีการชำระเงิน",
     "Zzz no such reason",
     None,
+]
+REASON_CODES = [
+    "ecom_order_delivered_refund_reason_wrong_product",
+    "ECOM_order_delivered_refund_reason_defective",
+    "buyer_refund_product_is_expired/spoiled",
+    "buyer_refund_package_didn\u2019t_arrive_on_time",
+    "ecom_order_delivered_refund_reason_no_need",
+    "zzz_no_such_code",
 ]
 
 
@@ -180,7 +189,11 @@ _NAME_STARTS = {
     "returns": "Return refund order-",
     "reviews": "reviews-",
     "products": "products_",
+    "complaints": "complaints-",
+    "review_overrides": "review-overrides-",
 }
+OWN_LAYOUTS = ("reviews", "complaints", "review_overrides")
+"""Datasets of the project's own layout whose times may be written in several ways."""
 
 
 class _Shop:
@@ -211,7 +224,7 @@ class _Shop:
             bom=_chance(self.rng, 30),
             tabs=_chance(self.rng, 50),
             description_row=dataset == "orders" and _chance(self.rng, 20),
-            review_times=_pick(self.rng, times) if dataset == "reviews" else "naive",
+            own_times=_pick(self.rng, times) if dataset in OWN_LAYOUTS else "naive",
         )
         name = self._free_name(dataset, moment)
         self.drafts.append(Draft(dataset, name, moment.exported_at, rows, missing, style))
@@ -475,6 +488,28 @@ def _add_reviews(shop: _Shop, lines: list[Line]) -> None:
                 rows.append(known[0])
         shop.add("reviews", moment, rows)
     shop.finish("reviews")
+    if _chance(rng, 60):
+        _add_overrides(shop, [states[0] for states in reviews])
+
+
+def _add_overrides(shop: _Shop, reviews: list[Row]) -> None:
+    rng = shop.rng
+    decisions: list[Row] = []
+    for review in reviews:
+        decided_at = review["created_at"]
+        for _ in range(_pick(rng, [0, 0, 1, 1, 2])):
+            decided_at = _after(rng, decided_at, 15)
+            code = _pick(rng, NOT_REVIEW_CODES if _chance(rng, 20) else REVIEW_CODES)
+            decisions.append(
+                {
+                    "review_id": review["review_id"],
+                    "reason_code": _pick(rng, [code, code, code.title(), None]),
+                    "decided_at": decided_at,
+                }
+            )
+    for moment in _moments(rng, "review_overrides", rng.randint(1, 2)):
+        rows = [row for row in decisions if row["decided_at"] <= moment.exported_at]
+        shop.add("review_overrides", moment, rows[rng.randint(0, 3) :])
 
 
 # ---------------------------------------------------------------- returns
@@ -534,6 +569,7 @@ def _request(
         ("Completed", "Zzz no such sub status"),
     ]
     status, sub_status = _pick(rng, statuses)
+    arbitration = _pick(rng, [None, None, None, "SUPPORT_SELLER", "SUPPORT_BUYER", "ZZZ_NO_STATE"])
     return Request(
         {
             "return_order_id": return_order_id,
@@ -545,11 +581,14 @@ def _request(
             "return_status": _pick(rng, ["To process", "In process", None]),
             "return_sub_status": None,
             "refunded_at": None,
+            "return_reason_code": _pick(rng, REASON_CODES) if _chance(rng, 40) else None,
+            "arbitration_status": _pick(rng, [None, "IN_PROGRESS"]),
         },
         settled_at,
         {
             "return_status": status,
             "return_sub_status": sub_status,
+            "arbitration_status": arbitration,
             "refunded_at": settled_at if status == "Completed" or _chance(rng, 10) else None,
         },
     )
@@ -560,6 +599,8 @@ def _add_returns(shop: _Shop, lines: list[Line]) -> None:
     requests = _requests(shop, lines)
     for moment in _moments(rng, "returns", rng.randint(1, 5)):
         missing = MISSING_IN_OLDER_RETURNS if _chance(rng, 45) else frozenset[str]()
+        if _chance(rng, 60):
+            missing |= MISSING_IN_EXPORTS
         lookback = timedelta(days=_pick(rng, [200, 90, 45]))
         rows = []
         for request in requests:
@@ -568,6 +609,38 @@ def _add_returns(shop: _Shop, lines: list[Line]) -> None:
                 rows.append(request.row_as_of(moment.exported_at))
         shop.add("returns", moment, rows, missing)
     shop.finish("returns")
+
+
+# ---------------------------------------------------------------- complaints
+
+
+def _add_complaints(shop: _Shop, lines: list[Line]) -> None:
+    rng = shop.rng
+    complaints: list[Row] = []
+    for order in _orders_of(lines):
+        if not _chance(rng, 35):
+            continue
+        created_at = _feedback_time(rng, order)
+        sku_ids = [None, _pick(rng, order).sku.sku_id, _pick(rng, shop.skus).sku_id]
+        order_ids = [order[0].order_id] * 8 + [None, shop.ids.next(5)]
+        complaints.append(
+            {
+                "complaint_id": shop.ids.next(8),
+                "order_id": _pick(rng, order_ids),
+                "sku_id": shop.ids.next(1) if _chance(rng, 5) else _pick(rng, sku_ids),
+                "created_at": created_at,
+                "resolved_at": _after(rng, created_at, 20) if _chance(rng, 60) else None,
+            }
+        )
+    for moment in _moments(rng, "complaints", rng.randint(1, 3)):
+        rows = []
+        for complaint in complaints:
+            if complaint["created_at"] > moment.exported_at:
+                continue
+            is_open = (complaint["resolved_at"] or datetime.max) > moment.exported_at
+            rows.append({**complaint, **({"resolved_at": None} if is_open else {})})
+        shop.add("complaints", moment, rows)
+    shop.finish("complaints")
 
 
 # ---------------------------------------------------------------- strategies
@@ -587,6 +660,8 @@ def generate_shop(
         _add_reviews(shop, lines)
     if _chance(rng, 85):
         _add_returns(shop, lines)
+    if _chance(rng, 60):
+        _add_complaints(shop, lines)
     return shop.case()
 
 

@@ -37,12 +37,12 @@ def find_header(rows: Iterable[Sequence[Cell]], dataset: Dataset) -> Header:
         positions: dict[str, int] = {}
         twice: str | None = None
         for column in dataset.columns:
-            wanted = {normalise_header(h) for h in column.headers}
-            found = [i for i, name in enumerate(names) if name in wanted]
-            if found:
-                positions[column.name] = found[0]
-            if len(found) > 1:
-                twice = column.headers[0]
+            for wanted in map(normalise_header, column.headers):
+                found = [i for i, name in enumerate(names) if name == wanted]
+                if found:
+                    positions.setdefault(column.name, found[0])
+                if len(found) > 1:
+                    twice = column.headers[0]
         missing = missing_headers(dataset, positions)
         if not missing:
             if twice:

@@ -1,4 +1,4 @@
--- grain: event_id within shop_id, one row per review and return request line
+-- grain: event_id within shop_id, one row per review, return request line and complaint
 with reviews as (
     select
         shop_id,
@@ -18,7 +18,7 @@ with reviews as (
         is_sellers_part,
         case when not is_negative then 'rating_above_2' end as rule,
         review_text as text,
-        cast(null as varchar) as unmapped_reason,
+        unmapped_reason,
         cast(null as varchar) as unknown_status,
         file_id,
         row_number
@@ -39,31 +39,56 @@ returns as (
         reason_code,
         category,
         fault,
-        not is_voided_by_status and not is_voided_by_sub_status as is_negative,
-        not is_voided_by_status and not is_voided_by_sub_status and fault = 'seller' as counts_by_itself,
+        voided_by is null as is_negative,
+        voided_by is null and fault = 'seller' as counts_by_itself,
         false as is_sellers_part,
         case
-            when is_voided_by_status then 'voided_by_return_status'
-            when is_voided_by_sub_status then 'voided_by_return_sub_status'
+            when voided_by is not null then 'voided_by_' || voided_by
             when reason_code = 'unmapped' then 'reason_unmapped'
             when fault <> 'seller' then 'reason_not_seller_fault'
         end as rule,
         return_reason as text,
         case when reason_code = 'unmapped' then coalesce(return_reason, '(blank)') end as unmapped_reason,
-        case
-            when has_unknown_status and return_status is not null and return_sub_status is not null
-                then return_status || ' / ' || return_sub_status
-            when has_unknown_status then coalesce(return_status, return_sub_status)
-        end as unknown_status,
+        unknown_status,
         file_id,
         row_number
     from {{ ref("int_returns__classified") }}
+),
+
+complaints as (
+    select
+        c.shop_id,
+        'complaint:' || c.complaint_id as event_id,
+        'complaint' as source,
+        cast(null as varchar) as metric,
+        c.order_id,
+        c.sku_id,
+        cast(null as varchar) as product_id,
+        c.complaint_date as event_date,
+        cast(null as integer) as rating,
+        'unclassified' as reason_code,
+        coalesce(g.category, 'other') as category,
+        coalesce(g.fault, 'unknown') as fault,
+        true as is_negative,
+        false as counts_by_itself,
+        false as is_sellers_part,
+        'complaint_in_no_metric' as rule,
+        nullif(concat_ws(' / ', c.complaint_type, c.complaint_subtype, c.complaint_detail), '') as text,
+        cast(null as varchar) as unmapped_reason,
+        cast(null as varchar) as unknown_status,
+        c.file_id,
+        c.row_number
+    from {{ ref("stg_exports__complaints") }} as c
+    left join {{ ref("stg_settings__reasons") }} as g
+        on g.reason_code = 'unclassified' and {{ in_force("g", "c.complaint_date") }}
 ),
 
 events as (
     select * from reviews
     union all
     select * from returns
+    union all
+    select * from complaints
 ),
 
 attributed as (

@@ -6,6 +6,8 @@ with latest_events as (
     select max(greatest(review_date, updated_date)) from {{ ref("stg_exports__reviews") }}
     union all
     select max(greatest(request_date, refund_date)) from {{ ref("stg_exports__returns") }}
+    union all
+    select max(greatest(complaint_date, resolved_date)) from {{ ref("stg_exports__complaints") }}
 ),
 
 as_of as (

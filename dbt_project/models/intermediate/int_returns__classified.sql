@@ -2,9 +2,11 @@
 with folded as (
     select
         *,
-        {{ fold_text("return_reason") }} as folded_reason,
+        {{ fold_text("return_reason_code") }} as folded_reason_code,
+        {{ fold_text("coalesce(return_reason, return_reason_code, '(blank)')") }} as folded_reason,
         {{ fold_text("return_status") }} as folded_status,
-        {{ fold_text("return_sub_status") }} as folded_sub_status
+        {{ fold_text("return_sub_status") }} as folded_sub_status,
+        {{ fold_text("arbitration_status") }} as folded_arbitration_status
     from {{ ref("stg_exports__returns") }}
 ),
 
@@ -12,16 +14,22 @@ mapped as (
     select
         r.*,
         coalesce(g.reason_code, 'unmapped') as reason_code,
-        coalesce(ps.is_voided, false) as is_voided_by_status,
-        coalesce(pb.is_voided, false) as is_voided_by_sub_status,
-        (r.folded_status is not null and ps.status_text is null)
-        or (r.folded_sub_status is not null and pb.status_text is null) as has_unknown_status
+        case
+            when ps.is_voided then 'return_status'
+            when pb.is_voided then 'return_sub_status'
+            when pa.is_voided then 'arbitration_status'
+        end as voided_by,
+        case when ps.status_text is null then r.return_status end as unknown_return_status,
+        case when pb.status_text is null then r.return_sub_status end as unknown_sub_status,
+        case when pa.status_text is null then r.arbitration_status end as unknown_arbitration_status
     from folded as r
+    left join {{ ref("stg_settings__return_reason_texts") }} as tc
+        on r.folded_reason_code = tc.folded_text and {{ in_force("tc", "r.request_date") }}
     left join {{ ref("stg_settings__return_reason_texts") }} as t
         on r.folded_reason = t.folded_text and {{ in_force("t", "r.request_date") }}
     left join {{ ref("stg_settings__reasons") }} as g
         on
-            t.reason_code = g.reason_code
+            coalesce(tc.reason_code, t.reason_code) = g.reason_code
             and g.is_return_reason
             and {{ in_force("g", "r.request_date") }}
     left join {{ ref("stg_settings__outcome_policy") }} as ps
@@ -34,6 +42,11 @@ mapped as (
             pb.status_column = 'return_sub_status'
             and r.folded_sub_status = pb.folded_text
             and {{ in_force("pb", "r.request_date") }}
+    left join {{ ref("stg_settings__outcome_policy") }} as pa
+        on
+            pa.status_column = 'arbitration_status'
+            and r.folded_arbitration_status = pa.folded_text
+            and {{ in_force("pa", "r.request_date") }}
 ),
 
 classified as (
@@ -43,15 +56,14 @@ classified as (
         r.order_id,
         r.sku_id,
         r.request_date,
-        r.return_reason,
-        r.return_status,
-        r.return_sub_status,
+        coalesce(r.return_reason, r.return_reason_code) as return_reason,
         r.reason_code,
         coalesce(c.category, 'other') as category,
         coalesce(c.fault, 'unknown') as fault,
-        r.is_voided_by_status,
-        r.is_voided_by_sub_status,
-        r.has_unknown_status,
+        r.voided_by,
+        nullif(
+            concat_ws(' / ', r.unknown_return_status, r.unknown_sub_status, r.unknown_arbitration_status), ''
+        ) as unknown_status,
         r.file_id,
         r.row_number
     from mapped as r

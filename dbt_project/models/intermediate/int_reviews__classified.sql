@@ -12,11 +12,20 @@ given as (
     select
         r.*,
         case
+            when d.reason_code is not null then d.reason_code
             when g.reason_code is not null then g.reason_code
             when r.review_text is not null then 'unclassified'
             else 'no_comment'
-        end as reason_code
+        end as reason_code,
+        case when d.reason_code is null then o.reason_code end as unmapped_reason
     from rated as r
+    left join {{ ref("stg_exports__review_overrides") }} as o
+        on r.shop_id = o.shop_id and r.review_id = o.review_id
+    left join {{ ref("stg_settings__reasons") }} as d
+        on
+            o.reason_code = d.reason_code
+            and d.is_review_reason
+            and {{ in_force("d", "r.review_date") }}
     left join {{ ref("stg_settings__reasons") }} as g
         on
             r.issue_type = g.reason_code
@@ -46,6 +55,7 @@ classified as (
                 and (r.reason_code <> 'no_comment' or coalesce(s.value, 'true') = 'true')
             )
         ) as is_sellers_part,
+        r.unmapped_reason,
         r.file_id,
         r.row_number
     from given as r

@@ -5,8 +5,8 @@
         key=["shop_id", "return_order_id", "order_id", "sku_id"],
         columns=[
             "seller_sku", "order_amount", "return_type", "time_requested", "return_reason",
-            "return_unit_price", "return_quantity", "return_status", "return_sub_status",
-            "refund_time", "compensation_status", "compensation_amount",
+            "return_reason_code", "return_unit_price", "return_quantity", "return_status",
+            "return_sub_status", "arbitration_status", "refund_time", "compensation_status", "compensation_amount",
         ],
         newest_first="_exported_at desc, _file_id desc, _row_number desc",
     )
@@ -21,8 +21,10 @@ named as (
         return_type,
         cast(time_requested as date) as request_date,
         return_reason,
+        return_reason_code,
         return_status,
         return_sub_status,
+        arbitration_status,
         return_unit_price as requested_amount,
         return_quantity,
         order_amount,

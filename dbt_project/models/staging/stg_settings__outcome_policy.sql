@@ -3,7 +3,9 @@ with setting as (
     {{
         overlay_setting(
             "outcome_policy",
-            columns=["status_column", "status_text", "is_voided", "valid_from", "valid_to"],
+            columns=[
+                "status_column", "status_text", "is_voided", "valid_from", "valid_to", "language", "confidence",
+            ],
             key=["%.status_column", fold_text("%.status_text")],
         )
     }}

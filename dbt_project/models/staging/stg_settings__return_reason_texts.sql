@@ -3,7 +3,7 @@ with setting as (
     {{
         overlay_setting(
             "return_reason_texts",
-            columns=["reason_text", "reason_code", "language", "valid_from", "valid_to"],
+            columns=["reason_text", "reason_code", "language", "valid_from", "valid_to", "confidence"],
             key=[fold_text("%.reason_text")],
         )
     }}
