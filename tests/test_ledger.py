@@ -21,6 +21,7 @@ ENTRY = FileEntry(
     shop_id="thai",
     dataset="orders",
     file_name="orders-2025-03-31.csv",
+    sheet="",
     exported_at=datetime(2025, 3, 31, 23, 59, 59),
     rows_read=10,
     rows_loaded=9,

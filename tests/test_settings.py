@@ -131,7 +131,7 @@ def test_errors_name_file_row_column_and_rule(
 def test_a_boolean_that_is_none_is_named(warehouse: Warehouse) -> None:
     header = "status_column,status_text,is_voided,valid_from,valid_to\n"
     with pytest.raises(ConfigurationError, match="row 2, is_voided: the value is neither true nor"):
-        warehouse.load("outcome_policy.csv", f"{header}return_status,Lost,yes,2025-01-01,\n")
+        warehouse.load("outcome_policy.csv", f"{header}return_status,Lost,maybe,2025-01-01,\n")
 
 
 @pytest.mark.parametrize("name", load_settings())
