@@ -16,13 +16,13 @@ test: $(READY) ## lint, types, all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
-	$(BIN)/pytest --cov
+	$(BIN)/pytest --cov -n auto --dist loadfile
 
 check: $(READY) ## the same without the slow ones
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n auto
 
 dev: $(READY) ## the Dagster UI on localhost
 	@$(BIN)/feedback dev --data-dir "$(DATA)"
