@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 DATA := $(or $(FEEDBACK_DATA_DIR),data)
 
-.PHONY: run test check dev setup sample generate format lock bench clean
+.PHONY: run test check dev setup sample generate format lock bench fuzz clean
 
 run: $(READY) ## compute and publish; lays out sample exports in an empty data directory
 	@test -e "$(DATA)/shops.csv" || test -d "$(DATA)/landing" || $(BIN)/feedback sample "$(DATA)"
@@ -30,6 +30,9 @@ dev: $(READY) ## the Dagster UI on localhost
 bench: $(READY) ## the figures of benchmarks/README.md
 	$(BIN)/python benchmarks/run_time.py
 	$(BIN)/python benchmarks/ingest_speed.py
+
+fuzz: $(READY) ## 20,000 damaged files through ingest; some minutes
+	$(BIN)/python benchmarks/fuzz_files.py
 
 generate: $(READY) ## dbt sources and seeds from the contracts
 	$(BIN)/python -m dagster_project.lib.dbt_sources

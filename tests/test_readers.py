@@ -283,6 +283,26 @@ def test_an_opening_quote_that_is_not_closed_refuses_the_file(read: Read, tail: 
         read(f"{PLAIN}1,2,a\n{tail}")
 
 
+@pytest.mark.parametrize(
+    "tail", ['3,4,"b\n5,6,c\n', '3,4,"b', '3,4,"b ""c"" d\n', '"3,4,b\n5,6,""c\n']
+)
+def test_an_open_quote_is_noticed_among_many_files_too(
+    tmp_path: Path, con: duckdb.DuckDBPyConnection, tail: str
+) -> None:
+    """DuckDB itself passes over it where it reads many files, each by one thread."""
+    products = load_datasets()["products"]
+    tables = {}
+    for number in range(12):
+        path = tmp_path / f"{number}.csv"
+        path.write_text(f"{PLAIN}1,2,a\n" + (tail if number == 5 else '3,4,"b, c"\n'))
+        tables[number] = csv_files.open_csv(path, products, "")
+    refusals = readers.read_tables(con, tables, products, "rows")
+    assert {key: "row 3 that is not closed" in str(why) for key, why in refusals.items()} == {
+        5: True
+    }
+    assert con.execute("select count(*), count(distinct _table) from rows").fetchone() == (22, 11)
+
+
 def test_quotes_that_are_not_doubled_are_taken_as_they_stand_within_a_line(read: Read) -> None:
     assert read(f'{PLAIN}1,2,"the "best" one"\n')[0][3] == 'the best" one"'
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import itertools
+import os
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +28,7 @@ from dagster_project.lib.landing import LandingFile, exported_at, find_files
 from dagster_project.lib.ledger import FileEntry, Ledger, Reject
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.readers import Table, can_read, open_tables, read_tables
+from dagster_project.lib.readers.csv_files import CHUNK_BYTES
 from dagster_project.lib.shops import Shop, read_shops
 from dagster_project.lib.sql import identifier, literal
 from dagster_project.lib.text import printable
@@ -65,7 +67,6 @@ _MESSAGES = {
 _MEMORY_LIMIT = "1GB"
 # Files that are read and typed together: enough that a statement's own cost does not count.
 _CHUNK_FILES = 500
-_CHUNK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _chunks(files: list[LandingFile]) -> Iterator[list[LandingFile]]:
         size = 0
         for file in group:
             size += file.path.stat().st_size
-            is_full = len(chunk) == _CHUNK_FILES or size > _CHUNK_BYTES
+            is_full = len(chunk) == _CHUNK_FILES or size > CHUNK_BYTES
             if chunk and (is_full or any(f.file_id == file.file_id for f in chunk)):
                 yield chunk
                 chunk, size = [], file.path.stat().st_size
@@ -181,6 +182,8 @@ def _database(tmp: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     con = duckdb.connect(
         config={
             "memory_limit": _MEMORY_LIMIT,
+            # a lone thread would read CSV without noticing a quote that is left open
+            "threads": str(max(2, os.cpu_count() or 1)),
             "temp_directory": str(tmp),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",

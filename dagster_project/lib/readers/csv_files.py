@@ -25,6 +25,8 @@ from dagster_project.lib.readers.header import (
 from dagster_project.lib.readers.table import Table, to_batches
 
 MAX_CELL_CHARACTERS = 1 << 20
+# As much is read together at most; larger files are read one by one.
+CHUNK_BYTES = 64 << 20
 _HEAD_BYTES = 1 << 20
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _UTF_8, _UTF_16 = "utf-8-sig", "utf-16"
@@ -51,7 +53,12 @@ def open_csv(path: Path, dataset: Dataset, region: str) -> Table:
         encoding = find_encoding(path, region)
         text = codecs.getincrementaldecoder(encoding)("surrogateescape").decode(head)
     delimiter, header = _find_form(text, dataset)
-    is_plain = encoding == _UTF_8 and header.row_number == 1 and not _has_blank_line(path)
+    is_plain = (
+        encoding == _UTF_8
+        and header.row_number == 1
+        and not _has_blank_line(path)
+        and not _may_end_within_quotes(path, delimiter)
+    )
     return Table(
         path=path,
         header=header,
@@ -101,6 +108,19 @@ def _has_blank_line(path: Path) -> bool:
                 return True
             last = portion[-2:] if len(portion) > len(last) else b""
     return False
+
+
+def _may_end_within_quotes(path: Path, delimiter: str) -> bool:
+    """Whether a quote may be left open to the end of the file, swallowing its rows.
+
+    DuckDB raises on that, but not where it reads many files at once, each by one thread; those are
+    never larger than what is looked through here.
+    """
+    if path.stat().st_size > CHUNK_BYTES:
+        return False
+    content = path.read_bytes()
+    edge = re.escape(delimiter.encode())
+    return re.search(rb"(?:\A|[\r\n]|" + edge + rb')"(?:[^"]|"")*\Z', content) is not None
 
 
 def _batches(
