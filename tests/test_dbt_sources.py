@@ -11,8 +11,8 @@ import yaml
 from dagster_project.lib import dbt_sources
 from dagster_project.lib.contracts import load_datasets, load_settings
 from dagster_project.lib.dbt_sources import SEEDS_FILE, SOURCES_FILE, generated_files
-from dagster_project.lib.ingest import LINEAGE
 from dagster_project.lib.paths import DBT_DIR
+from dagster_project.lib.raw_store import LINEAGE
 from dagster_project.lib.text import normalise_header
 from dagster_project.lib.warehouse import RUN_TABLES
 

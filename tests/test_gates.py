@@ -14,8 +14,8 @@ import duckdb
 import pytest
 
 from dagster_project.lib.contracts import Rule, load_datasets
-from dagster_project.lib.ingest import LINEAGE
 from dagster_project.lib.ledger import QualityResult
+from dagster_project.lib.raw_store import LINEAGE
 from dagster_project.lib.sql import identifier
 from dagster_project.lib.warehouse import RUN_TABLES
 from dagster_project.quality.gates import Suite, check, publish_suites, raw_suites

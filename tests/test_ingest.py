@@ -19,10 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagster_project.lib import ingest as ingest_module
+from dagster_project.lib import loader as loader_module
 from dagster_project.lib.contracts import load_dataset, load_datasets
 from dagster_project.lib.errors import ConfigurationError
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import CONTRACTS_DIR
+from dagster_project.lib.raw_store import LINEAGE
 from dagster_project.lib.text import BLANKS
 from dagster_project.lib.warehouse import open_warehouse, prepare_warehouse
 from tests.exports_helper import (
@@ -91,7 +93,7 @@ def test_an_order_line_is_stored_typed_with_its_origin(store: Store) -> None:
 def test_raw_columns_have_the_types_of_the_contract(store: Store, dataset: str) -> None:
     store.load([MAKERS[dataset]()], dataset)
     described = duckdb.sql(f"describe from '{store.data.raw}/{dataset}/*.parquet'").fetchall()
-    expected = {c.name: c.type for c in load_datasets()[dataset].columns} | ingest_module.LINEAGE
+    expected = {c.name: c.type for c in load_datasets()[dataset].columns} | LINEAGE
     assert {name: kind for name, kind, *_ in described} == expected
 
 
@@ -386,7 +388,7 @@ def test_a_fault_of_the_database_refuses_the_file_without_its_content(
     def fail(*_: object) -> None:
         raise duckdb.ConversionException("secret cell")
 
-    monkeypatch.setattr(ingest_module, "find_date_formats", fail)
+    monkeypatch.setattr(loader_module, "find_date_formats", fail)
     entry = store.load([product()], name="p-2025-03-31.csv")
     assert entry.message == "p-2025-03-31.csv cannot be read (ConversionException)"
 
@@ -402,7 +404,7 @@ def test_progress_names_the_files(store: Store) -> None:
     said: list[str] = []
     with Ledger.open(store.data.ledger) as ledger:
         ingest_module.ingest(store.data, ledger, said.append)
-    assert said == ["reading 1/1: thai/products/export-2025-03-31.csv"]
+    assert said == ["reading file 1 of 1: thai/products/export-2025-03-31.csv"]
 
 
 # --- again, later, elsewhere ----------------------------------------------------------------------
@@ -546,7 +548,7 @@ def test_a_refused_file_is_tried_again_when_its_contract_changes(
         contract.replace(", {property: requiredHeader, value: true}", ""), encoding="utf-8"
     )
     changed = {"orders": load_dataset(tmp_path / "orders.yaml")}
-    monkeypatch.setattr(ingest_module, "load_datasets", lambda: changed)
+    monkeypatch.setattr(loader_module, "load_datasets", lambda: changed)
     assert [e.status for e in store.ingest()] == ["loaded"]
     assert store.ingest() == []
 
@@ -556,7 +558,7 @@ def test_a_file_that_was_loaded_is_not_read_again_when_its_contract_changes(
 ) -> None:
     store.load([order()], "orders")
     orders = dataclasses.replace(load_datasets()["orders"], fingerprint="another")
-    monkeypatch.setattr(ingest_module, "load_datasets", lambda: {"orders": orders})
+    monkeypatch.setattr(loader_module, "load_datasets", lambda: {"orders": orders})
     assert store.ingest() == []
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from dagster_project.lib.contracts import Dataset, load_datasets, load_settings
-from dagster_project.lib.ingest import LINEAGE, LINEAGE_DESCRIPTIONS
 from dagster_project.lib.paths import DBT_DIR
+from dagster_project.lib.raw_store import LINEAGE, LINEAGE_DESCRIPTIONS
 from dagster_project.lib.warehouse import RUN_TABLES
 
 _NOTE = "# Written by `make generate` from data_contracts/; a test fails when the two differ.\n"

@@ -10,9 +10,9 @@ import duckdb
 from dagster_project.lib.casts import find_date_formats
 from dagster_project.lib.contracts import Dataset, load_settings
 from dagster_project.lib.errors import ConfigurationError, FileRefusedError
-from dagster_project.lib.ingest import explain, typed_rows_sql
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.readers import read_text
+from dagster_project.lib.row_rules import explain, typed_rows_sql
 from dagster_project.lib.sql import identifier
 
 _METRIC_SETTINGS = {

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from dagster_project.lib.contracts import Dataset, load_datasets
 from dagster_project.lib.database import connect
-from dagster_project.lib.ingest import LINEAGE, batch_path
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DBT_DIR, PROJECT_ROOT, DataDir
+from dagster_project.lib.raw_store import LINEAGE, batch_path
 from dagster_project.lib.settings import load_own_settings
 from dagster_project.lib.shops import read_shops
 from dagster_project.lib.sql import identifier, literal
