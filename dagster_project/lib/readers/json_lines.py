@@ -31,7 +31,9 @@ def open_json_lines(path: Path, dataset: Dataset) -> Table:
         has_record = has_record or row is not None
         found.update(row or ())
     if not has_record:
-        raise FileRefusedError("has no line that is a JSON object; export it again")
+        if not _is_empty_answer(path):
+            raise FileRefusedError("has no line that is a record; export it again")
+        found = set(names)
     header = Header(0, len(names) + 1, {n: i for i, n in enumerate(names) if n in found})
     missing = missing_headers(dataset, header.positions)
     if missing:
@@ -80,10 +82,22 @@ def _records(answer: Any) -> list[dict[str, Any]]:
         raise ValueError("no object")
     data = answer.get("data")
     if "code" in answer and isinstance(data, dict):
+        if answer["code"] != 0:
+            raise ValueError("an answer that reports an error")
         lists = [value for value in data.values() if isinstance(value, list)]
-        if len(lists) == 1:
-            return [item for item in lists[0] if isinstance(item, dict)]
+        if len(lists) < 2:
+            return [item for found in lists for item in found if isinstance(item, dict)]
     return [answer]
+
+
+def _is_empty_answer(path: Path) -> bool:
+    """Whether the file holds an API answer without records: there were none, as in an empty CSV."""
+    with path.open("rb") as file:
+        line = next((line for line in file if line.strip()), b"")
+    try:
+        return _records(json.loads(line.decode("utf-8-sig"))) == []
+    except (ValueError, RecursionError):
+        return False
 
 
 def _flatten(
