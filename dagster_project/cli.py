@@ -1,4 +1,4 @@
-"""The command line: `feedback run`, `feedback sample`, `feedback retract`, `feedback dev`."""
+"""The command line: `feedback run`, `check`, `status`, `retract`, `sample` and `dev`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from dagster_project.lib.errors import ConfigurationError, FeedbackError
 from dagster_project.lib.paths import DataDir
+from dagster_project.lib.text import printable
 
 app = typer.Typer(
     help="Daily rolling NRR and SFRR for TikTok Shop sellers.",
@@ -90,6 +91,40 @@ def run(
             )
             err.print(f"The log is {data.logs / outcome.run_id}.log", soft_wrap=True)
     raise typer.Exit(2 if outcome.misconfigured else 1)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Exports, anywhere on this machine.")],
+    data_dir: DataDirOption = None,
+    shop: Annotated[
+        str, typer.Option(help="The shop_id; default the folder's, or the only shop.")
+    ] = "",
+    dataset: Annotated[
+        str, typer.Option(help="The dataset; default the folder's, or told by the header.")
+    ] = "",
+) -> None:
+    """Say what files are and what a run would reject, without loading them."""
+    from dagster_project.lib.check import NO_SHOP, check_file, place_in_landing, show_checked
+    from dagster_project.lib.shops import read_shops
+
+    data = _data(data_dir)
+    out = _out()
+    is_good = True
+    with _errors_for_people(Console(stderr=True)):
+        shops = read_shops(data.shops_csv) if data.shops_csv.exists() else {}
+        if shop and shop not in shops:
+            raise ConfigurationError(f"{printable(shop)} is no shop of {data.shops_csv}.")
+        only = next(iter(shops)) if len(shops) == 1 else ""
+        for path in files:
+            folder_shop, folder_dataset = place_in_landing(path, data.landing)
+            its_shop = shops.get(shop or folder_shop or only, NO_SHOP)
+            checked = check_file(path, shops, its_shop, dataset or folder_dataset)
+            out.print(f"[bold]{_plain(printable(str(path)))}[/]", soft_wrap=True)
+            out.print(show_checked(checked))
+            is_good = is_good and not checked.refusals
+    if not is_good:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -42,10 +42,15 @@ class DateFormats:
     orders: dict[str, str]
     blank: frozenset[str] = frozenset()
 
+    @property
+    def told(self) -> dict[str, str]:
+        """The orders of the columns that have values."""
+        return {name: order for name, order in self.orders.items() if name not in self.blank}
+
     def join(self, other: DateFormats) -> DateFormats | None:
         """The formats that fit both files, if there are any."""
-        both = self.orders | {c: o for c, o in other.orders.items() if c not in other.blank}
-        if all(both[c] == o for c, o in self.orders.items() if c not in self.blank):
+        both = self.orders | other.told
+        if all(both[c] == o for c, o in self.told.items()):
             return DateFormats(both, self.blank & other.blank)
         return None
 
