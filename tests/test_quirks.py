@@ -601,7 +601,7 @@ def test_a_file_without_a_required_column_is_refused_by_its_name_and_the_others_
     assert [(e.status, e.message) for _, e in sorted(entries.items())] == [
         (
             "refused",
-            "a-2025-03-31.csv lacks the column 'Delivered Time'; is it really a orders export?",
+            "a-2025-03-31.csv lacks the column 'Delivered Time'; is it really an export of orders?",
         ),
         ("loaded", ""),
     ]

@@ -140,7 +140,9 @@ def test_lines_above_the_header_are_passed_over_and_counted(
 
 def test_a_header_further_down_than_twenty_rows_is_not_found(read: Read) -> None:
     assert read("\n" * 19 + PLAIN + "1,2,a\n") == [(21, "1", "2", "a")]
-    with pytest.raises(FileRefusedError, match="no header of a products export in its first 20"):
+    with pytest.raises(
+        FileRefusedError, match="no header of an export of products in its first 20"
+    ):
         read("\n" * 20 + PLAIN + "1,2,a\n")
 
 
@@ -153,7 +155,7 @@ def test_a_header_name_may_hold_a_line_break(read: Read) -> None:
 
 
 def test_an_empty_file_is_refused(read: Read) -> None:
-    with pytest.raises(FileRefusedError, match="has no header of a products export"):
+    with pytest.raises(FileRefusedError, match="has no header of an export of products"):
         read("")
 
 
@@ -479,7 +481,7 @@ def test_of_the_sheets_without_the_header_the_best_is_named(read: Read) -> None:
     book = xlsx_bytes([["Read me"]], [["sku_id", "product_name"]])
     with pytest.raises(FileRefusedError, match="lacks the column 'product_id'"):
         read(book, name="file.xlsx")
-    with pytest.raises(FileRefusedError, match="no header of a products export"):
+    with pytest.raises(FileRefusedError, match="no header of an export of products"):
         read(xlsx_bytes([["Read me"]]), name="file.xlsx")
 
 

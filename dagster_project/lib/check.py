@@ -106,7 +106,7 @@ def _lines(piece: Piece, dataset: Dataset, rejects: list[Reject]) -> Iterator[tu
     yield "Form", piece.table.form
     found = f"{len(header.positions)} of the {len(dataset.columns)} columns that are read"
     place = f"; header in row {header.row_number}" if header.row_number > 1 else ""
-    lacking = [c.headers[0] for c in dataset.columns if c.name not in header.positions]
+    lacking = [c.name for c in dataset.columns if c.name not in header.positions]
     without = f"; without {', '.join(lacking)}" if lacking else ""
     yield "Layout", f"{found}{place}{without}"
     named = exported_at(piece.file.path.name)

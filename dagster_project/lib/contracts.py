@@ -48,7 +48,14 @@ _KEYS = {
     "rule on a share": "id description type query mustBeLessOrEqualTo unit severity",
     "rule on the number of rows": "id description type metric mustBeGreaterThan severity",
 }
-_CUSTOM_DATASET = {"descriptionRow": list, "monthFirstRegions": list, "rejectLimitPercent": int}
+_CUSTOM_DATASET = {
+    "descriptionRow": list,
+    "monthFirstRegions": list,
+    "rejectLimitPercent": int,
+    "exportFrom": str,
+    "revisitDays": int,
+    "neededFor": str,
+}
 _CUSTOM_COLUMN = {"eventTime": bool, "requiredHeader": bool, "fallbackColumn": str}
 _OPTIONS: dict[str, set[str]] = {
     "string": {"format", "maxLength"},
@@ -115,7 +122,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One landing dataset: what its files hold and what is asked of them."""
+    """One landing dataset: what its files hold and what is asked of them.
+
+    Sellers get it at `export_from`; its records may still change when they are `revisit_days` old.
+    `needed_for` names the rates that cannot do without it, and is blank when none does.
+    """
 
     name: str
     description: str
@@ -126,6 +137,9 @@ class Dataset:
     description_row: tuple[str, ...]
     month_first_regions: tuple[str, ...]
     reject_limit_percent: float
+    export_from: str
+    revisit_days: int
+    needed_for: str
     rules: tuple[Rule, ...]
     fingerprint: str
 
@@ -188,6 +202,9 @@ def load_dataset(path: Path) -> Dataset:
         description_row=tuple(str(text).lower() for text in custom.get("descriptionRow", [])),
         month_first_regions=tuple(custom.get("monthFirstRegions", [])),
         reject_limit_percent=float(custom.get("rejectLimitPercent", 5)),
+        export_from=custom.get("exportFrom", ""),
+        revisit_days=custom.get("revisitDays", 0),
+        needed_for=custom.get("neededFor", ""),
         rules=tuple(_rule(q, path.name) for q in schema.quality or []),
         fingerprint=hashlib.sha256(path.read_bytes()).hexdigest()[:16],
     )

@@ -52,7 +52,7 @@ def find_header(rows: Iterable[Sequence[Cell]], dataset: Dataset) -> Header:
             best_missing = missing
     if best_missing is None:
         raise FileRefusedError(
-            f"has no header of a {dataset.name} export in its first {HEADER_SEARCH_ROWS} rows"
+            f"has no header of an export of {dataset.name} in its first {HEADER_SEARCH_ROWS} rows"
         )
     raise lacks(dataset, best_missing)
 
@@ -66,7 +66,7 @@ def lacks(dataset: Dataset, missing: list[str]) -> FileRefusedError:
     """The refusal of a file without the `missing` headers."""
     return FileRefusedError(
         f"lacks the column {', '.join(repr(m) for m in missing)}; "
-        f"is it really a {dataset.name} export?"
+        f"is it really an export of {dataset.name}?"
     )
 
 
