@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dagster_project.lib.errors import ConfigurationError, FeedbackError
 from dagster_project.lib.paths import DataDir
@@ -48,6 +49,9 @@ def run(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Last metric day; default the latest event's."),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with 1 when a new file was set aside.")
+    ] = False,
 ) -> None:
     """Ingest what is new, check it, compute the rates and publish them."""
     from dagster_project.lib import summary
@@ -66,6 +70,8 @@ def run(
         if outcome.published:
             with connect(data.published / "marts.duckdb", read_only=True) as marts:
                 out.print(summary.summarise(marts))
+                if lines := summary.settings_lines(marts, data):
+                    out.print(lines, markup=False, highlight=False, soft_wrap=True)
         with Ledger.open(data.ledger) as ledger:
             for part in (
                 summary.show_refused(ledger),
@@ -73,11 +79,16 @@ def run(
             ):
                 if part is not None:
                     out.print(part)
+            set_aside = ledger.refused_since(outcome.started_at)
         out.print(summary.show_steps(outcome.steps))
         manifest = read_manifest(data)
         if outcome.succeeded:
             out.print(summary.show_outputs(data))
             out.print(summary.outcome_line(outcome.published, manifest))
+            if set_aside:
+                err.print(f"[bold yellow]Warning:[/] {_warning(set_aside)}", soft_wrap=True)
+                if strict:
+                    raise typer.Exit(1)
             return
         for error in outcome.errors or [_GATE_CLOSED]:
             err.print(f"[bold red]Error:[/] {_plain(error)}", soft_wrap=True)
@@ -125,6 +136,23 @@ def check(
             is_good = is_good and not checked.refusals
     if not is_good:
         raise typer.Exit(1)
+
+
+@app.command()
+def status(data_dir: DataDirOption = None) -> None:
+    """Say until when each shop is covered, and which exports to download now."""
+    from dagster_project.lib.ledger import Ledger
+    from dagster_project.lib.shops import read_shops
+    from dagster_project.lib.status import coverage, show_status
+
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        shops = read_shops(data.shops_csv)
+        entries = []
+        if data.ledger.exists():
+            with Ledger.open(data.ledger) as ledger:
+                entries = ledger.current_files()
+        _out().print(show_status(coverage(shops, entries, datetime.now(UTC))))
 
 
 @app.command()
@@ -189,6 +217,12 @@ def dev(data_dir: DataDirOption = None) -> None:
         os.execv(program, arguments)  # noqa: S606 - our own environment's program
 
 
+def _warning(set_aside: int) -> str:
+    if set_aside == 1:
+        return "1 new file was set aside, see above; nothing in it is counted."
+    return f"{set_aside} new files were set aside, see above; nothing in them is counted."
+
+
 def _data(data_dir: Path | None) -> DataDir:
     return DataDir(data_dir.resolve()) if data_dir else DataDir.default()
 
@@ -215,12 +249,14 @@ def _errors_for_people(console: Console) -> Iterator[None]:
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Callable[[str], None]]:
-    """A spinner with the current step on a terminal, a line per step otherwise."""
+    """The current step and the time so far on a terminal, a line per step otherwise."""
     if not console.is_terminal:
         yield lambda step: console.print(f"… {step}", markup=False, soft_wrap=True)
         return
-    with console.status("starting") as status:
-        yield lambda step: status.update(escape(step))
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting")
+        yield lambda step: progress.update(task, description=escape(step))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from dagster_project.instance_store import quick_history
@@ -34,6 +34,7 @@ class RunOutcome:
     misconfigured: bool = False
     errors: list[str] = field(default_factory=list)
     steps: list[tuple[str, float]] = field(default_factory=list)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def prepare_instance(data: DataDir) -> None:

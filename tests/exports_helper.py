@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -143,15 +144,18 @@ class _OneCellDimension(Worksheet):  # type: ignore[misc]
 
 
 def xlsx_bytes(
-    *sheets: Iterable[Sequence[Any]], first_row: int = 0, one_cell_dimension: bool = False
+    *sheets: Iterable[Sequence[Any]],
+    first_row: int = 0,
+    one_cell_dimension: bool = False,
+    names: Sequence[str] = (),
 ) -> bytes:
     """A workbook of these sheets: str as text, numbers as numbers, datetime and date as dates."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
         stamp = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-        for cells in sheets:
+        for cells, name in itertools.zip_longest(sheets, names):
             kind = _OneCellDimension if one_cell_dimension else Worksheet
-            sheet = book.add_worksheet(None, kind)
+            sheet = book.add_worksheet(name, kind)
             for number, row in enumerate(cells, start=first_row):
                 for column, cell in enumerate(row):
                     if isinstance(cell, datetime | date):

@@ -112,6 +112,45 @@ def test_run_prints_texts_that_no_setting_knows(published: Published) -> None:
     assert shows(output, "Under celestial review", "return status, counted", 1)
 
 
+def test_run_prints_lines_to_paste_for_unknown_return_reasons(
+    published: Published, tmp_path: Path
+) -> None:
+    path = published.data.settings / "return_reason_texts.csv"
+    assert f"add the lines to {path} (the first one only" in published.command.output
+    header = "reason_text,reason_code,language,valid_from,valid_to"
+    _, _, after = published.command.output.partition(header)
+    pasted = header + after.partition("\n\n")[0] + "\n"
+    assert "\nIt smells of fish,?,,2010-01-01,\n" in pasted
+
+    data = published.copy(tmp_path)
+    data.settings.mkdir(exist_ok=True)
+    own = data.settings / "return_reason_texts.csv"
+    own.write_text(pasted.replace("?", "poor_quality"), encoding="utf-8")
+    again = feedback("run", "--data-dir", data.root)
+    assert again.code == 0
+    assert "put the code that fits" not in again.output
+    assert read(
+        data, "select reason_code from feedback_events where text = 'It smells of fish'"
+    ) == [("poor_quality",)]
+
+
+def test_strict_run_ends_with_1_when_it_sets_a_new_file_aside(
+    published: Published, tmp_path: Path
+) -> None:
+    data = published.copy(tmp_path)
+    assert feedback("run", "--strict", "--data-dir", data.root).code == 0
+    path = data.landing / SHOP / "reviews" / "reviews-2026-11-01.csv"
+    path.write_text("no export", encoding="utf-8")
+    strict = feedback("run", "--strict", "--data-dir", data.root)
+    assert strict.code == 1
+    assert "Nothing new; still published: " in strict.output
+    assert "Warning: 1 new file was set aside, see above" in strict.output
+    path.write_text("no export at all", encoding="utf-8")
+    lenient = feedback("run", "--data-dir", data.root)
+    assert lenient.code == 0
+    assert "Warning: 1 new file was set aside, see above" in lenient.output
+
+
 def test_run_prints_refused_files_and_publishes_the_rest(published: Published) -> None:
     output = published.command.output
     assert "reviews-2026-10-31.csv lacks the column 'rating'" in output

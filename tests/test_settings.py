@@ -81,6 +81,26 @@ def test_loading_again_replaces_what_was_there(warehouse: Warehouse) -> None:
     assert [row[1] for row in warehouse.rows("metric_settings")] == ["2"]
 
 
+def test_return_reason_texts_may_have_codes_of_own_reasons(warehouse: Warehouse) -> None:
+    warehouse.data.settings.mkdir()
+    (warehouse.data.settings / "reasons.csv").write_text(
+        "reason_code,category,fault,is_review_reason,is_return_reason,valid_from,valid_to\n"
+        "smelly,product,seller,false,true,2025-01-01,\n"
+    )
+    texts = "reason_text,reason_code,language,valid_from,valid_to\n"
+    warehouse.load("return_reason_texts.csv", texts + "It smells,smelly,en,2025-01-01,\n")
+    assert [row[1] for row in warehouse.rows("return_reason_texts")] == ["smelly"]
+
+
+@pytest.mark.parametrize("code", ["?", "smelly", "slow_chat_reply"])
+def test_a_code_that_is_no_reason_of_returns_is_an_error_naming_those_that_are(
+    warehouse: Warehouse, code: str
+) -> None:
+    texts = "reason_text,reason_code,language,valid_from,valid_to\n"
+    with pytest.raises(ConfigurationError, match=r"of 'It smells' is none of .*poor_quality"):
+        warehouse.load("return_reason_texts.csv", texts + f"It smells,{code},en,2025-01-01,\n")
+
+
 @pytest.mark.parametrize("name", [".DS_Store", ".~lock.reasons.csv#", ".reasons.csv.swp"])
 def test_hidden_files_are_passed_over(warehouse: Warehouse, name: str) -> None:
     warehouse.load(name, "x")

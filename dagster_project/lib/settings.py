@@ -10,10 +10,11 @@ import duckdb
 from dagster_project.lib.casts import find_date_formats
 from dagster_project.lib.contracts import Dataset, load_settings
 from dagster_project.lib.errors import ConfigurationError, FileRefusedError
-from dagster_project.lib.paths import DataDir
+from dagster_project.lib.paths import DBT_DIR, DataDir
 from dagster_project.lib.readers import read_text
 from dagster_project.lib.row_rules import explain, typed_rows_sql
 from dagster_project.lib.sql import identifier
+from dagster_project.lib.text import printable
 
 _METRIC_SETTINGS = {
     "window_days": (r"[1-9][0-9]{0,2}", "a number of days from 1 to 999"),
@@ -46,6 +47,7 @@ def load_own_settings(con: duckdb.DuckDBPyConnection, data: DataDir) -> None:
         path = data.settings / f"{setting.name}.csv"
         if path.is_file():
             _load(con, path, setting, table)
+    _check_reasons(con, data)
 
 
 def _load(con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset, table: str) -> None:
@@ -99,6 +101,30 @@ def _check_periods(con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset)
         raise ConfigurationError(
             f"{path}, rows {min(clash)} and {max(clash)}: both are in force on the same day; give "
             "the earlier one a valid_to before the other's valid_from."
+        )
+
+
+def _check_reasons(con: duckdb.DuckDBPyConnection, data: DataDir) -> None:
+    """The codes of return reason texts are reasons of returns, bundled or own."""
+    bundled = (DBT_DIR / "seeds" / "reasons.csv").as_posix()
+    codes = [
+        code
+        for (code,) in con.execute(
+            "select reason_code from read_csv(?, all_varchar = true) "
+            "where is_return_reason = 'true' "
+            "union select reason_code from own_settings.reasons where is_return_reason order by 1",
+            [bundled],
+        ).fetchall()
+    ]
+    wrong = con.execute(
+        "select reason_text from own_settings.return_reason_texts "
+        "where reason_code not in (select unnest(?)) order by 1 limit 1",
+        [codes],
+    ).fetchone()
+    if wrong:
+        raise ConfigurationError(
+            f"{data.settings / 'return_reason_texts.csv'}: the reason_code of "
+            f"{printable(wrong[0])!r} is none of {', '.join(codes)}."
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from dagster_project.lib.contracts import load_settings
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DataDir
 
@@ -226,20 +229,48 @@ def _files(marts: duckdb.DuckDBPyConnection) -> RenderableType:
 
 def _unknown_values(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     rows = marts.execute(
-        "select unmapped_reason, true, count(*) from feedback_events "
-        "where unmapped_reason is not null group by all "
-        "union all select unknown_status, false, count(*) from feedback_events "
-        "where unknown_status is not null group by all order by 3 desc, 1"
+        """
+        select
+            coalesce(unmapped_reason, unknown_status),
+            case
+                when unmapped_reason is null then 'return status, counted'
+                when source = 'review' then 'reason of an override, passed over'
+                else 'return reason, not counted'
+            end,
+            count(*)
+        from feedback_events
+        where coalesce(unmapped_reason, unknown_status) is not null
+        group by all
+        order by 3 desc, 1, 2
+        """
     ).fetchall()
     if not rows:
         return None
-    table = _table(
-        "Texts that no setting knows (add them to data/settings)", "Text", "What", "Lines"
-    )
-    for text, is_reason, lines in rows:
-        what = "return reason, not counted" if is_reason else "return status, counted"
+    table = _table("Texts that no setting knows", "Text", "What", "Lines")
+    for text, what, lines in rows:
         table.add_row(escape(text), what, str(lines))
     return table
+
+
+def settings_lines(marts: duckdb.DuckDBPyConnection, data: DataDir) -> str | None:
+    """Lines to paste into the own settings for return reasons that no setting knows."""
+    rows = marts.execute(
+        "select distinct unmapped_reason from feedback_events "
+        "where unmapped_reason is not null and source = 'return' order by 1"
+    ).fetchall()
+    if not rows:
+        return None
+    columns = [c for c in load_settings()["return_reason_texts"].columns if c.required_header]
+    out = io.StringIO()
+    lines = csv.DictWriter(out, [c.name for c in columns], restval="", lineterminator="\n")
+    lines.writeheader()
+    for (text,) in rows:
+        lines.writerow({"reason_text": text, "reason_code": "?", "valid_from": "2010-01-01"})
+    path = data.settings / "return_reason_texts.csv"
+    return (
+        "To have these return reasons counted, put the code that fits in the place of each ? and "
+        f"add the lines to {path} (the first one only where the file is new):\n\n{out.getvalue()}"
+    )
 
 
 def _percent(rate: float | None) -> str:
