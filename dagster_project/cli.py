@@ -74,7 +74,7 @@ def run(
                     out.print(lines, markup=False, highlight=False, soft_wrap=True)
         with Ledger.open(data.ledger) as ledger:
             for part in (
-                summary.show_refused(ledger),
+                summary.show_refused(ledger, data, outcome.started_at),
                 summary.show_gates(ledger, outcome.run_id),
             ):
                 if part is not None:

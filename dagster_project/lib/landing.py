@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from dagster_project.lib.errors import ConfigurationError
 from dagster_project.lib.shops import Shop
 from dagster_project.lib.text import printable
 
+# What file managers leave beside people's files.
+_LITTER = {"desktop.ini", "thumbs.db"}
 # Names under which browsers, spreadsheets and copy tools keep files that are not whole yet.
 _UNFINISHED = re.compile(r"^(\.|~\$)|\.(part|partial|tmp|crdownload|download|filepart)$", re.I)
 
@@ -44,11 +48,18 @@ class LandingFile:
 def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
     """All finished files of the landing folder, by shop, dataset and name.
 
-    Symbolic links are passed over, and so are names of unfinished downloads. Raises
-    ConfigurationError for a shop folder that `shops` does not name.
+    Symbolic links, devices and the like are passed over, and so are names of unfinished downloads.
+    Raises ConfigurationError for a shop folder that `shops` does not name, and for a file that lies
+    in no shop's folder.
     """
     if not landing.is_dir():
         return
+    for path in sorted(landing.iterdir()):
+        if path.is_file() and not _is_litter(path.name):
+            raise ConfigurationError(
+                f"landing/{printable(path.name)} lies in no shop's folder. "
+                "Move it to landing/<shop_id>/<dataset>/."
+            )
     for shop_dir in sorted(_folders(landing)):
         if shop_dir.name not in shops:
             raise ConfigurationError(
@@ -58,18 +69,27 @@ def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
             )
         for path in sorted(shop_dir.rglob("*")):
             inside = path.relative_to(shop_dir)
-            if (
-                path.is_symlink()
-                or not path.is_file()
-                or any(map(_UNFINISHED.search, inside.parts))
-            ):
+            if path.is_symlink() or not path.is_file() or any(map(_is_litter, inside.parts)):
                 continue
             dataset = printable(inside.parent.as_posix())
-            yield LandingFile(path, shop_dir.name, dataset, sha256(path))
+            with contextlib.suppress(FileNotFoundError):  # taken away again
+                yield LandingFile(path, shop_dir.name, dataset, _file_id(path))
 
 
 def _folders(path: Path) -> Iterator[Path]:
     return (p for p in path.iterdir() if p.is_dir() and not p.is_symlink() and p.name[0] != ".")
+
+
+def _is_litter(name: str) -> bool:
+    return name.lower() in _LITTER or _UNFINISHED.search(name) is not None
+
+
+def _file_id(path: Path) -> str:
+    """The file's sha-256; of one that nobody may read that of its name, until it can be read."""
+    try:
+        return sha256(path)
+    except PermissionError:
+        return hashlib.sha256(os.fsencode(path.name)).hexdigest()
 
 
 def sha256(path: Path) -> str:

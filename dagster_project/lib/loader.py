@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from dagster_project.lib.casts import DateFormats, cast_sql, find_date_formats
 from dagster_project.lib.contracts import Dataset, load_datasets
-from dagster_project.lib.errors import FileRefusedError
+from dagster_project.lib.errors import FileRefusedError, unreadable
 from dagster_project.lib.landing import LandingFile, exported_at
 from dagster_project.lib.ledger import FileEntry, Reject
 from dagster_project.lib.raw_store import batch_path
@@ -125,6 +125,8 @@ class Loader:
                 pieces += self._open(file, dataset)
             except FileRefusedError as refusal:
                 self._unopened.append(_refused(self._entry(file, file.shop_id), refusal))
+            except OSError as error:
+                self._unopened.append(_refused(self._entry(file, file.shop_id), unreadable(error)))
         if dataset is not None and pieces:
             self._create_batch_table(dataset)
             self._load(dataset, pieces)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -65,11 +66,16 @@ def _example(example: dict[str, Any], file_names: dict[str, str]) -> str:
     return ", ".join(parts)
 
 
-def show_refused(ledger: Ledger) -> RenderableType | None:
-    """The files that were refused and why; None when there are none."""
-    rows = ledger.con.execute(
-        "select shop_id, dataset, message from current_files where status = 'refused' order by all"
-    ).fetchall()
+def show_refused(ledger: Ledger, data: DataDir, since: datetime) -> RenderableType | None:
+    """The files refused since a moment, and before but still there, and why; None without any."""
+    rows = [
+        (e.shop_id, e.dataset, e.message)
+        for e in ledger.current_files()
+        if e.status == "refused"
+        and (
+            e.ingested_at >= since or (data.landing / e.shop_id / e.dataset / e.file_name).exists()
+        )
+    ]
     if not rows:
         return None
     table = _table("Files that were set aside", "Shop", "Data", "Why")

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 from dagster_project.lib.contracts import Column, Dataset
-from dagster_project.lib.errors import FileRefusedError
+from dagster_project.lib.errors import FileRefusedError, unreadable
 from dagster_project.lib.readers.csv_files import MAX_CELL_CHARACTERS, open_csv
 from dagster_project.lib.readers.header import Header, find_header, most_telling
 from dagster_project.lib.readers.json_lines import open_json_lines
@@ -113,9 +113,9 @@ def read_tables(
         for key in keys:
             try:
                 _read_alone(con, key, tables[key], dataset, name, retry=len(keys) > 1)
-            except FileRefusedError as refusal:
+            except (FileRefusedError, OSError) as error:
                 con.execute(f"delete from {identifier(name)} where _table = ?", [key])
-                refusals[key] = refusal
+                refusals[key] = unreadable(error) if isinstance(error, OSError) else error
     names = ", ".join(identifier(c.name) for c in dataset.columns)
     con.execute(
         f"delete from {identifier(name)} where _problem is null and coalesce({names}) is null"
