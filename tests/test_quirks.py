@@ -484,11 +484,16 @@ def test_an_answer_without_records_is_a_file_without_rows(
     assert entry.exported_at == datetime(2025, 3, 31, 23, 59, 59)
 
 
-def test_an_answer_that_reports_an_error_is_refused(store: Store) -> None:
-    lines = _json_lines({"code": 105002, "message": "Expired credentials", "data": {}})
-    entry = store.load(lines, "reviews", "reviews-2025-03-31.jsonl")
-    assert entry.message == (
-        "reviews-2025-03-31.jsonl has no line that is a record; export it again"
+@pytest.mark.parametrize("data", [{}, None])
+@pytest.mark.parametrize("good", [[], [{"code": 0, "data": {"reviews": [review(1)] * 50}}]])
+def test_an_answer_that_reports_an_error_refuses_the_file_for_its_records_are_missing(
+    store: Store, good: list[object], data: object
+) -> None:
+    error = {"code": 105002, "message": "Expired credentials", "data": data}
+    entry = store.load(_json_lines(*good, error), "reviews", "reviews-2025-03-31.jsonl")
+    assert (entry.status, entry.message) == (
+        "refused",
+        "reviews-2025-03-31.jsonl holds an answer that reports an error; fetch the records again",
     )
 
 
@@ -567,6 +572,23 @@ def test_sheets_of_which_one_is_named_after_no_shop_are_refused_together(
         "belongs to, or save each as a file of its own"
     )
     assert store.rows("orders", "order_id") == []
+    assert store.ingest() == []
+
+
+def test_a_sheet_named_after_a_shop_that_cannot_be_read_is_not_passed_over(store: Store) -> None:
+    lacking = [{k: v for k, v in order(2).items() if k != "Delivered Time"}]
+    entry = store.load(_sheets(thai=[order()], american=lacking), "orders", "a-2025-03-31.xlsx")
+    assert entry.message == (
+        "a-2025-03-31.xlsx has a sheet 'american' that lacks the column 'Delivered Time'; "
+        "is it really an export of orders?"
+    )
+    assert store.rows("orders", "order_id") == []
+
+
+def test_a_workbook_of_which_one_sheet_was_refused_is_not_read_again(store: Store) -> None:
+    bad = [order(n, Created_Time="?") for n in range(2, 9)]
+    store.drop(_sheets(thai=[order()], american=bad), "orders", "a-2025-03-31.xlsx")
+    assert sorted(e.status for e in store.ingest()) == ["loaded", "refused"]
     assert store.ingest() == []
 
 

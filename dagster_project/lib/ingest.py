@@ -94,7 +94,9 @@ def _what_is_new(
         entries = seen.get(("", *key)) or seen.get((file.shop_id, *key)) or []
         owner = owners.get(file.file_id)
         return not entries or any(
-            _is_news(file, entry, shops[file.shop_id], owner) for entry in entries
+            # a sheet that names its shop was read by that shop's rules
+            _is_news(file, entry, shops.get(entry.shop_id, shops[file.shop_id]), owner)
+            for entry in entries
         )
 
     return [file for file in latest.values() if is_new(file)]

@@ -153,7 +153,7 @@ class Loader:
 
     def _open(self, file: LandingFile, dataset: Dataset) -> list[Piece]:
         shop = self._shops[file.shop_id]
-        tables = open_tables(file.path, dataset, shop.region, self._workbooks)
+        tables = open_tables(file.path, dataset, shop.region, self._workbooks, self._shops)
         names = {table.sheet.strip() for table in tables if table.sheet is not None}
         shown = ", ".join(sorted(printable(name) for name in names))
         if len(tables) > 1:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import unicodedata
 
+# A name in a messenger: behind the messenger's when it is no plain word, or behind an @.
+_HANDLE = (
+    r"(?i)(?:\b(?:line|whats\s?app|wa|zalo|telegram|instagram|ig|facebook|fb|wechat|viber|kakao)"
+    r"|ไลน์)\s*(?:(?:id|ไอดี)\s*[:=]\s*@?[\w.-]{2,}"
+    r"|(?:id|ไอดี)?(?:\s|[:=@]|is|คือ)*(?:[\w.-]{3,}[0-9_][\w.-]*|[0-9_][\w.-]{3,}))"
+    r"|@[a-z0-9_.]{3,}"
+)
 # SQL patterns (RE2) for what is masked in free text, in the order in which they are applied.
 MASKS: tuple[tuple[str, str], ...] = (
     (r"(?i)(?:https?://|www\.)\S+|(?:[a-z0-9-]+\.)+[a-z]{2,}/\S+", "[link]"),
     (r"[^\s@,;:<>()\[\]]+@[^\s@,;:<>()\[\]]+\.[^\s@,;:<>()\[\].]{2,}", "[e-mail]"),
     (r"\+?\(?\p{Nd}(?:[\s\x{a0}().\-–_/·•]{0,3}\p{Nd}){7,}", "[number]"),
+    (_HANDLE, "[handle]"),
 )
 
 # What is trimmed off a cell: all that Unicode calls white space, zero width, byte order mark.

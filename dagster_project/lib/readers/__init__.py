@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import duckdb
@@ -37,30 +37,39 @@ def can_read(path: Path) -> bool:
 
 
 def open_tables(
-    path: Path, dataset: Dataset, region: str, workbooks: WorkbookReader
+    path: Path,
+    dataset: Dataset,
+    region: str,
+    workbooks: WorkbookReader,
+    shop_ids: Collection[str] = (),
 ) -> list[Table]:
     """The tables of a file that have the dataset's header: one, or one per sheet of a workbook.
 
-    `region` is the shop's; it tells the code page of text that is not Unicode. Raises
-    FileRefusedError.
+    `region` is the shop's; it tells the code page of text that is not Unicode. Other sheets pass
+    by, but not those called after one of `shop_ids`. Raises FileRefusedError.
     """
     suffix = path.suffix.lower()
     if suffix == ".csv":
         return [open_csv(path, dataset, region)]
     if suffix == ".xlsx":
-        return _open_workbook(path, dataset, workbooks)
+        return _open_workbook(path, dataset, workbooks, shop_ids)
     if suffix == ".jsonl":
         return [open_json_lines(path, dataset)]
     raise FileRefusedError(f"is none of {', '.join(SUFFIXES)}; export it again in one of these")
 
 
-def _open_workbook(path: Path, dataset: Dataset, workbooks: WorkbookReader) -> list[Table]:
+def _open_workbook(
+    path: Path, dataset: Dataset, workbooks: WorkbookReader, shop_ids: Collection[str]
+) -> list[Table]:
     tables: list[Table] = []
     refusals: list[FileRefusedError] = []
     for sheet in workbooks.sheets(path):
         try:
             header = find_header(sheet.head, dataset)
         except FileRefusedError as error:
+            if sheet.name.strip() in shop_ids and any(map(any, sheet.head)):
+                shown = printable(sheet.name)
+                raise FileRefusedError(f"has a sheet {shown!r} that {error}") from error
             refusals.append(error)
             continue
         tables.append(_sheet_table(path, sheet.name, header, workbooks))

@@ -80,10 +80,10 @@ def _records(answer: Any) -> list[dict[str, Any]]:
     """One record, or those of a whole API answer `{"code": 0, "data": {"<records>": [...]}}`."""
     if not isinstance(answer, dict):
         raise ValueError("no object")
-    data = answer.get("data")
-    if "code" in answer and isinstance(data, dict):
-        if answer["code"] != 0:
-            raise ValueError("an answer that reports an error")
+    if {"code", "data"} <= answer.keys():
+        if answer["code"] not in (0, "0"):
+            raise FileRefusedError("holds an answer that reports an error; fetch the records again")
+        data = answer["data"] if isinstance(answer["data"], dict) else {}
         lists = [value for value in data.values() if isinstance(value, list)]
         if len(lists) < 2:
             return [item for found in lists for item in found if isinstance(item, dict)]
