@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 from collections import Counter, defaultdict
@@ -61,12 +62,18 @@ def owners_of(entries: Iterable[FileEntry]) -> dict[str, str]:
 
 def reader_version(file: LandingFile, shop: Shop, owner: str | None) -> str:
     """What a refusal depends on beside the bytes; when it changes, the file is tried again."""
-    version = importlib.metadata.version("feedback-warehouse")
+    version = _package_version()
     dataset = load_datasets().get(file.dataset)
     contract = dataset.fingerprint if dataset else ""
     name = f"{file.path.suffix.lower()}:{exported_at(file.path.name) or ''}"
     other_owner = owner if owner and owner != shop.shop_id else ""
     return f"{version}:{contract}:{shop.region}:{shop.timezone}:{name}:{other_owner}"
+
+
+@functools.cache
+def _package_version() -> str:
+    """Read once: it is asked for with every file."""
+    return importlib.metadata.version("feedback-warehouse")
 
 
 @dataclass(frozen=True)
