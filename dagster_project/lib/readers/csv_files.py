@@ -119,8 +119,13 @@ def _may_end_within_quotes(path: Path, delimiter: str) -> bool:
     if path.stat().st_size > CHUNK_BYTES:
         return False
     content = path.read_bytes()
-    edge = re.escape(delimiter.encode())
-    return re.search(rb"(?:\A|[\r\n]|" + edge + rb')"(?:[^"]|"")*\Z', content) is not None
+    edges = b"\r\n" + delimiter.encode()
+    end = len(content)
+    while (last := content.rfind(b'"', 0, end)) > 0:
+        if content[last - 1 : last] != b'"':
+            return content[last - 1] in edges
+        end = last - 1  # a doubled quote, or both of an empty cell
+    return last == 0
 
 
 def _batches(
