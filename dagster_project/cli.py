@@ -73,20 +73,22 @@ def run(
                 if lines := summary.settings_lines(marts, data):
                     out.print(lines, markup=False, highlight=False, soft_wrap=True)
         with Ledger.open(data.ledger) as ledger:
+            refused = [e for e in ledger.current_files() if e.status == "refused"]
+            set_aside = [e for e in refused if e.ingested_at >= outcome.started_at]
+            earlier = [e for e in refused if e.ingested_at < outcome.started_at]
             for part in (
-                summary.show_refused(ledger, data, outcome.started_at),
+                summary.show_refused(set_aside, earlier, data.landing),
                 summary.show_gates(ledger, outcome.run_id),
             ):
                 if part is not None:
                     out.print(part)
-            set_aside = ledger.refused_since(outcome.started_at)
         out.print(summary.show_steps(outcome.steps))
         manifest = read_manifest(data)
         if outcome.succeeded:
             out.print(summary.show_outputs(data))
             out.print(summary.outcome_line(outcome.published, manifest))
             if set_aside:
-                err.print(f"[bold yellow]Warning:[/] {_warning(set_aside)}", soft_wrap=True)
+                err.print(f"[bold yellow]Warning:[/] {_warning(len(set_aside))}", soft_wrap=True)
                 if strict:
                     raise typer.Exit(1)
             return

@@ -160,6 +160,15 @@ class Layout:
     has_tabs: bool = False
     line_end: str = "\n"
 
+    @property
+    def dataset(self) -> str:
+        """orders or returns."""
+        return "orders" if "Created Time" in self.columns else "returns"
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Some lines of the layout's country, as the contract's columns have them."""
+        return (order_lines if self.dataset == "orders" else return_lines)(self.country)
+
 
 _ID, _VN, _TH, _US = (COUNTRIES[region] for region in ("ID", "VN", "TH", "US"))
 ORDER_LAYOUTS: dict[str, Layout] = {
@@ -181,6 +190,7 @@ RETURN_LAYOUTS: dict[str, Layout] = {
     "US_19": Layout(_US, OLD_RETURN_COLUMNS),
 }
 """Return exports of all countries are day-first, those of the US too."""
+ALL_LAYOUTS = ORDER_LAYOUTS | {f"returns {name}": layout for name, layout in RETURN_LAYOUTS.items()}
 
 # --- lines ----------------------------------------------------------------------------------------
 
@@ -267,7 +277,7 @@ def as_cells(layout: Layout, lines: Sequence[dict[str, Any]], secrets: Secrets) 
     Every column is filled, those that tell of a person with strings that come once.
     """
     country = layout.country
-    stamp = country.order_time if "Created Time" in layout.columns else DAY_FIRST
+    stamp = country.order_time if layout.dataset == "orders" else DAY_FIRST
 
     def write(column: str, line: dict[str, Any]) -> str:
         value = line.get(column.lower().replace(" ", "_"), _other(column))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dagster_project.lib import check as check_module
 from dagster_project.lib.contracts import load_datasets
 from tests.exports_helper import (
     MAKERS,
@@ -138,6 +139,25 @@ def test_nothing_is_loaded_or_written(store: Store) -> None:
     before = fingerprint(store.data.root)
     assert check(store, path).code == 0
     assert fingerprint(store.data.root) == before
+
+
+def test_a_file_that_may_not_be_read_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = store.drop([review()], "reviews")
+
+    def locked(_: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(check_module, "sha256", locked)
+    result = check(store, path)
+    assert result.code == 2
+    assert "cannot be read (PermissionError); give the user" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(("folder", "words"), [("reviews/2025", "reviews/2025"), ("", ".")])
+def test_a_folder_that_a_run_would_not_know_is_told(store: Store, folder: str, words: str) -> None:
+    result = check(store, store.drop([review()], folder))
+    assert result.code == 2
+    assert f"{words} is no dataset; these are" in " ".join(result.output.split())
 
 
 def test_wrong_options_are_told(store: Store, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def test_the_guide_names_each_datasets_required_columns_and_where_it_comes_from(
     }
     named = set(re.findall(r"`([^`]+)`", columns)) - {contract.name}
     assert named == needed | falls_back
+    assert contract.export_from
     assert any(contract.export_from in line for line in about)
     if contract.needed_for:
         assert any(line.startswith(f"| {contract.needed_for} |") for line in about)

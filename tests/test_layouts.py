@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 
 from tests.exports_helper import Store
 from tests.layouts import (
+    ALL_LAYOUTS,
     COMMON,
     ENGLISH_DESCRIPTION,
     ORDER_LAYOUTS,
@@ -26,12 +26,10 @@ from tests.layouts import (
     Secrets,
     as_cells,
     as_file,
-    order_lines,
-    return_lines,
 )
 
 KINDS = ["csv", "xlsx"]
-SOME_LAYOUTS = ["ID_65", "ID_58", "VN_56", "ES_63", "US_57"]
+SOME_LAYOUTS = ["ID_65", "ID_58", "VN_56", "ES_63", "US_57", "returns TH_25", "returns US_19"]
 Change = Callable[[Cells, random.Random], Cells]
 
 
@@ -43,11 +41,11 @@ def store(tmp_path: Path) -> Store:
 def assert_read_whole(
     store: Store,
     layout: Layout,
-    lines: Sequence[dict[str, Any]],
     kind: str,
     change: Change | None = None,
 ) -> None:
-    """Load the lines as a file and find them again, typed; and nothing of a person."""
+    """Load the layout's lines as a file and find them again, typed; and nothing of a person."""
+    lines = layout.lines()
     secrets = Secrets()
     cells = as_cells(layout, lines, secrets)
     rows_above = len(cells) - len(lines)
@@ -55,7 +53,7 @@ def assert_read_whole(
         before = len(cells)
         cells = change(cells, random.Random(7))
         rows_above += len(cells) - before
-    dataset = "orders" if "Created Time" in layout.columns else "returns"
+    dataset = layout.dataset
     content = as_file(layout, cells, kind)
     entry = store.load(content, dataset, f"All-2026-01-31-17_00.{kind}", layout.country.shop_id)
     assert (entry.status, entry.rows_read, entry.rows_rejected, entry.message) == (
@@ -98,21 +96,11 @@ def test_one_indonesian_layout_has_its_sku_block_after_the_addresses() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ORDER_LAYOUTS)
-def test_orders_of_every_layout_are_read_whole_without_any_personal_cell(
+@pytest.mark.parametrize("name", ALL_LAYOUTS)
+def test_every_layout_is_read_whole_without_any_personal_cell(
     store: Store, name: str, kind: str
 ) -> None:
-    layout = ORDER_LAYOUTS[name]
-    assert_read_whole(store, layout, order_lines(layout.country), kind)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", RETURN_LAYOUTS)
-def test_returns_of_every_layout_are_read_whole_without_any_personal_cell(
-    store: Store, name: str, kind: str
-) -> None:
-    layout = RETURN_LAYOUTS[name]
-    assert_read_whole(store, layout, return_lines(layout.country), kind)
+    assert_read_whole(store, ALL_LAYOUTS[name], kind)
 
 
 # --- the same layouts after someone was at work on them -------------------------------------------
@@ -164,27 +152,13 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("name", SOME_LAYOUTS)
-def test_changed_order_exports_are_read_like_those_of_the_platform(
-    store: Store, name: str, change: str
+@pytest.mark.parametrize(
+    ("name", "kind"), [*((name, "csv") for name in SOME_LAYOUTS), ("PH_55", "xlsx")]
+)
+def test_changed_exports_are_read_like_those_of_the_platform(
+    store: Store, name: str, kind: str, change: str
 ) -> None:
-    layout = ORDER_LAYOUTS[name]
-    assert_read_whole(store, layout, order_lines(layout.country), "csv", CHANGES[change])
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_changed_workbooks_are_read_like_those_of_the_platform(store: Store, change: str) -> None:
-    layout = ORDER_LAYOUTS["PH_55"]
-    assert_read_whole(store, layout, order_lines(layout.country), "xlsx", CHANGES[change])
-
-
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("name", ["TH_25", "US_19"])
-def test_changed_return_exports_are_read_like_those_of_the_platform(
-    store: Store, name: str, change: str
-) -> None:
-    layout = RETURN_LAYOUTS[name]
-    assert_read_whole(store, layout, return_lines(layout.country), "csv", CHANGES[change])
+    assert_read_whole(store, ALL_LAYOUTS[name], kind, CHANGES[change])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -194,4 +168,4 @@ def test_a_description_row_may_stand_under_the_header_or_not(
     store: Store, name: str, description: str | None, kind: str
 ) -> None:
     layout = dataclasses.replace(ORDER_LAYOUTS[name], description=description)
-    assert_read_whole(store, layout, order_lines(layout.country), kind)
+    assert_read_whole(store, layout, kind)

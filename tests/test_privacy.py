@@ -259,5 +259,4 @@ def test_no_byte_table_log_or_output_holds_a_planted_string(
     data, secrets = planted
     assert files_with(secrets, data.root, "--exclude-dir=landing") == []
     assert files_with(secrets, decoded(data.root, tmp_path)) == []
-    found = files_with(secrets, data.root.parent / "output.txt")
-    assert found == []
+    assert files_with(secrets, data.root.parent / "output.txt") == []

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from dagster_project.lib.contracts import Dataset, load_datasets
-from dagster_project.lib.errors import ConfigurationError, FileRefusedError
+from dagster_project.lib.errors import ConfigurationError, FileRefusedError, unreadable
 from dagster_project.lib.landing import LandingFile, exported_at, sha256
 from dagster_project.lib.ledger import Reject
 from dagster_project.lib.loader import Loader, Piece, batch_database
@@ -34,7 +34,6 @@ class CheckedFile:
     workbooks of several shops; `refusals` say why it, or a table of it, would be set aside.
     """
 
-    path: Path
     dataset: Dataset | None
     pieces: tuple[Piece, ...]
     rejects: tuple[Reject, ...]
@@ -45,7 +44,7 @@ def check_file(path: Path, shops: dict[str, Shop], shop: Shop, dataset_name: str
     """Read a file as a run would, into a database that is thrown away.
 
     A blank `dataset_name` has it found out from the header. Raises ConfigurationError for a file
-    that is not there, and for the name of no dataset.
+    that is not there or may not be read, and for the name of no dataset.
     """
     if not path.is_file():
         raise ConfigurationError(f"{printable(str(path))} is no file.")
@@ -53,6 +52,10 @@ def check_file(path: Path, shops: dict[str, Shop], shop: Shop, dataset_name: str
         raise ConfigurationError(
             f"{printable(dataset_name)} is no dataset; these are {', '.join(load_datasets())}."
         )
+    try:
+        file_id = sha256(path)
+    except OSError as error:
+        raise ConfigurationError(f"{printable(str(path))} {unreadable(error)}.") from error
     with (
         tempfile.TemporaryDirectory() as folder,
         WorkbookReader() as workbooks,
@@ -61,11 +64,10 @@ def check_file(path: Path, shops: dict[str, Shop], shop: Shop, dataset_name: str
         name = dataset_name or _find_dataset(path, shop.region, workbooks)
         if not name:
             refusal = "has the header of no dataset; name one with --dataset to see what it lacks"
-            return CheckedFile(path, None, (), (), (f"{printable(path.name)} {refusal}",))
+            return CheckedFile(None, (), (), (f"{printable(path.name)} {refusal}",))
         loader = Loader(con, workbooks, "", datetime.now(UTC), shops | {shop.shop_id: shop}, [])
-        loader.load([LandingFile(path, shop.shop_id, name, sha256(path))])
+        loader.load([LandingFile(path, shop.shop_id, name, file_id)])
         return CheckedFile(
-            path=path,
             dataset=load_datasets()[name],
             pieces=tuple(loader.pieces.values()),
             rejects=tuple(loader.rejects),
@@ -74,12 +76,12 @@ def check_file(path: Path, shops: dict[str, Shop], shop: Shop, dataset_name: str
 
 
 def place_in_landing(path: Path, landing: Path) -> tuple[str, str]:
-    """The shop and the dataset that the folders of a file name; blank outside the landing."""
+    """The shop and the dataset that a file's folders name, as a run sees them; else blank."""
     try:
-        shop, dataset, *_ = path.resolve().relative_to(landing.resolve()).parent.parts
-    except ValueError:
+        shop, *folders, _ = path.resolve().relative_to(landing.resolve()).parts
+    except ValueError:  # outside the landing folder, or right in it
         return "", ""
-    return shop, dataset
+    return shop, "/".join(folders) or "."
 
 
 def show_checked(checked: CheckedFile) -> Grid:

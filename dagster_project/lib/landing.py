@@ -55,7 +55,7 @@ def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
     if not landing.is_dir():
         return
     for path in sorted(landing.iterdir()):
-        if path.is_file() and not _is_litter(path.name):
+        if path.is_file() and not path.is_symlink() and not _is_litter(path.name):
             raise ConfigurationError(
                 f"landing/{printable(path.name)} lies in no shop's folder. "
                 "Move it to landing/<shop_id>/<dataset>/."

@@ -162,14 +162,6 @@ class Ledger:
         ).fetchall()
         return [FileEntry(*row) for row in rows]
 
-    def refused_since(self, moment: datetime) -> int:
-        """How many files were set aside after a moment."""
-        row = self.con.execute(
-            "select count(*) from current_files where status = 'refused' and ingested_at >= ?",
-            [moment],
-        ).fetchone()
-        return int(row[0]) if row else 0
-
     def commit_batch(self, files: Sequence[FileEntry], rejects: Sequence[Reject]) -> None:
         """Make a batch exist, all of it or nothing."""
         self.con.execute("begin")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from dagster_project import version
 from dagster_project.lib.casts import DateFormats, cast_sql, find_date_formats
 from dagster_project.lib.contracts import Dataset, load_datasets
 from dagster_project.lib.errors import FileRefusedError, unreadable
@@ -62,18 +61,11 @@ def owners_of(entries: Iterable[FileEntry]) -> dict[str, str]:
 
 def reader_version(file: LandingFile, shop: Shop, owner: str | None) -> str:
     """What a refusal depends on beside the bytes; when it changes, the file is tried again."""
-    version = _package_version()
     dataset = load_datasets().get(file.dataset)
     contract = dataset.fingerprint if dataset else ""
     name = f"{file.path.suffix.lower()}:{exported_at(file.path.name) or ''}"
     other_owner = owner if owner and owner != shop.shop_id else ""
-    return f"{version}:{contract}:{shop.region}:{shop.timezone}:{name}:{other_owner}"
-
-
-@functools.cache
-def _package_version() -> str:
-    """Read once: it is asked for with every file."""
-    return importlib.metadata.version("feedback-warehouse")
+    return f"{version()}:{contract}:{shop.region}:{shop.timezone}:{name}:{other_owner}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dagster_project.lib.contracts import load_settings
-from dagster_project.lib.ledger import Ledger
+from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DataDir
 
 _STATUS_STYLES = {"ok": "green", "at_risk": "yellow", "breach": "bold red"}
@@ -66,16 +66,12 @@ def _example(example: dict[str, Any], file_names: dict[str, str]) -> str:
     return ", ".join(parts)
 
 
-def show_refused(ledger: Ledger, data: DataDir, since: datetime) -> RenderableType | None:
-    """The files refused since a moment, and before but still there, and why; None without any."""
-    rows = [
-        (e.shop_id, e.dataset, e.message)
-        for e in ledger.current_files()
-        if e.status == "refused"
-        and (
-            e.ingested_at >= since or (data.landing / e.shop_id / e.dataset / e.file_name).exists()
-        )
-    ]
+def show_refused(
+    new: Sequence[FileEntry], earlier: Sequence[FileEntry], landing: Path
+) -> RenderableType | None:
+    """New refused files, and earlier ones that still lie there, and why; None without any."""
+    still = [e for e in earlier if (landing / e.shop_id / e.dataset / e.file_name).exists()]
+    rows = sorted((e.shop_id, e.dataset, e.message) for e in (*new, *still))
     if not rows:
         return None
     table = _table("Files that were set aside", "Shop", "Data", "Why")
@@ -236,16 +232,21 @@ def _files(marts: duckdb.DuckDBPyConnection) -> RenderableType:
 def _unknown_values(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     rows = marts.execute(
         """
-        select
-            coalesce(unmapped_reason, unknown_status),
-            case
-                when unmapped_reason is null then 'return status, counted'
-                when source = 'review' then 'reason of an override, passed over'
-                else 'return reason, not counted'
-            end,
-            count(*)
-        from feedback_events
-        where coalesce(unmapped_reason, unknown_status) is not null
+        with unknown as (
+            select
+                unmapped_reason as value,
+                case
+                    when source = 'review' then 'reason of an override, passed over'
+                    else 'return reason, not counted'
+                end as what
+            from feedback_events
+            union all
+            select unknown_status, 'return status, counted' from feedback_events
+        )
+
+        select value, what, count(*)
+        from unknown
+        where value is not null
         group by all
         order by 3 desc, 1, 2
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -12,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from dagster_project import version
 from dagster_project.lib.contracts import Dataset, load_datasets
 from dagster_project.lib.database import connect
 from dagster_project.lib.ledger import FileEntry, Ledger
@@ -117,7 +117,7 @@ def code_version() -> str:
             if path.suffix in (".sql", ".csv", ".yml", ".yaml") and "target" not in path.parts:
                 digest.update(path.relative_to(folder).as_posix().encode() + b"\n")
                 digest.update(path.read_bytes())
-    return f"{importlib.metadata.version('feedback-warehouse')}+{digest.hexdigest()[:12]}"
+    return f"{version()}+{digest.hexdigest()[:12]}"
 
 
 def _load_files(con: duckdb.DuckDBPyConnection, schema: str, entries: list[FileEntry]) -> None:
