@@ -13,7 +13,6 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from dagster_project import version
 from dagster_project.lib.casts import DateFormats, cast_sql, find_date_formats
 from dagster_project.lib.contracts import Dataset, load_datasets
 from dagster_project.lib.errors import FileRefusedError, unreadable
@@ -25,6 +24,7 @@ from dagster_project.lib.row_rules import explain, typed_rows_sql
 from dagster_project.lib.shops import Shop
 from dagster_project.lib.sql import identifier, literal
 from dagster_project.lib.text import printable
+from dagster_project.lib.version import version
 from dagster_project.lib.workbooks import WorkbookReader
 
 _MEMORY_LIMIT = "1GB"

@@ -11,7 +11,6 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from dagster_project import version
 from dagster_project.lib.contracts import Dataset, load_datasets
 from dagster_project.lib.database import connect
 from dagster_project.lib.ledger import FileEntry, Ledger
@@ -20,6 +19,7 @@ from dagster_project.lib.raw_store import LINEAGE, batch_path
 from dagster_project.lib.settings import load_own_settings
 from dagster_project.lib.shops import read_shops
 from dagster_project.lib.sql import identifier, literal
+from dagster_project.lib.version import version
 
 RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "shops": (
