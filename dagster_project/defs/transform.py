@@ -5,13 +5,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtCliResource,
+    dbt_assets,
+)
 
 from dagster_project.defs.resources import WRITER_POOL, DataDirectory, dbt_project
+from dagster_project.lib.warehouse import begin_models, open_warehouse, settle_models
 
 
 class Translator(DagsterDbtTranslator):  # type: ignore[misc]
     """Groups are the layers: the folders of the models."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """`raw_changed` shows the same rows as `raw`."""
+        if dbt_resource_props.get("source_name") == "raw_changed":
+            return dg.AssetKey(["raw", dbt_resource_props["name"]])
+        key: dg.AssetKey = super().get_asset_key(dbt_resource_props)
+        return key
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """The folder of a model; seeds are settings."""
@@ -23,7 +36,9 @@ class Translator(DagsterDbtTranslator):  # type: ignore[misc]
 @dbt_assets(  # type: ignore[untyped-decorator]
     manifest=dbt_project.manifest_path,
     project=dbt_project,
-    dagster_dbt_translator=Translator(),
+    dagster_dbt_translator=Translator(
+        settings=DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True)
+    ),
     pool=WRITER_POOL,
 )
 def dbt_models(
@@ -31,8 +46,14 @@ def dbt_models(
 ) -> Iterator[Any]:
     """Build the models and run their data tests; unit tests belong to development."""
     os.environ["FEEDBACK_WAREHOUSE"] = str(data.paths.warehouse)
+    with open_warehouse(data.paths.warehouse) as warehouse:
+        is_anew = begin_models(warehouse)
+    # settings do not change between increments, so neither do the models that only show them
+    scope = ["--full-refresh"] if is_anew else ["--exclude", "resource_type:seed", "stg_settings__*"]
     yield from dbt.cli(
-        ["build", "--exclude-resource-type", "unit_test"],
+        ["build", "--exclude-resource-type", "unit_test", *scope],
         context=context,
         target_path=data.paths.dbt / "target",
     ).stream()
+    with open_warehouse(data.paths.warehouse) as warehouse:
+        settle_models(warehouse)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -41,6 +41,12 @@ def _sources() -> dict[str, Any]:
         "sources": [
             {"name": "raw", "description": "What ingest accepted, typed.", "tables": raw},
             {
+                "name": "raw_changed",
+                "description": "Of these, the rows of files that came or went since the models "
+                "were built; nothing when they are built anew.",
+                "tables": [_changed_table(d) for d in load_datasets().values()],
+            },
+            {
                 "name": "own_settings",
                 "description": "The data directory's own rows of the settings.",
                 "tables": own,
@@ -69,7 +75,13 @@ def _table(dataset: Dataset, *, lineage: bool) -> dict[str, Any]:
     }
 
 
-def _columns(columns: Mapping[str, tuple[str, str]]) -> Iterable[dict[str, Any]]:
+def _changed_table(dataset: Dataset) -> dict[str, Any]:
+    table = _table(dataset, lineage=True)
+    gone = ("BOOLEAN", "Whether the row's file went.")
+    return table | {"columns": [*table["columns"], *_columns({"_is_gone": gone})]}
+
+
+def _columns(columns: Mapping[str, tuple[str, str]]) -> list[dict[str, Any]]:
     return [
         {"name": name, "data_type": kind.lower(), "description": description}
         for name, (kind, description) in columns.items()

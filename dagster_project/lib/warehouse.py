@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
@@ -56,6 +58,29 @@ RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
                 "The last metric day asked for; null = the latest day with an event.",
             ),
             "inputs": ("VARCHAR", "Digest of all that the marts depend on."),
+            "basis": ("VARCHAR", "Digest of what the marts depend on beside files."),
+            "absorbed_as_of": (
+                "DATE",
+                "The last metric day of the models as they stand; null = they are built anew.",
+            ),
+        },
+    ),
+    "absorbed_files": (
+        "The files that the models stand for before this run. One row per shop, dataset and file.",
+        {
+            "shop_id": ("VARCHAR", "The shop, from the folder the file lay in."),
+            "dataset": ("VARCHAR", "What the file holds, from the folder it lay in."),
+            "file_id": ("VARCHAR", "sha-256 of the file's bytes, in hex."),
+            "exported_at": ("TIMESTAMP", "When the file was exported, in shop time."),
+            "layout": ("VARCHAR", "The contract's columns that the file has."),
+        },
+    ),
+    "reread": (
+        "Where changed records are read anew from all their files, because what the models keep of "
+        "them does not say what an older file would. One row per shop and dataset.",
+        {
+            "shop_id": ("VARCHAR", "The shop."),
+            "dataset": ("VARCHAR", "The dataset."),
         },
     ),
 }
@@ -73,39 +98,178 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.Du
 
 
 def prepare_warehouse(
-    data: DataDir, ledger: Ledger, run_id: str, as_of: date | None, inputs: str
+    data: DataDir,
+    ledger: Ledger,
+    run_id: str,
+    as_of: date | None,
+    inputs: str,
+    *,
+    full_refresh: bool = False,
 ) -> None:
     """Show the raw store and the run's parameters to dbt and the gates, as schema `raw`.
 
     `raw.<dataset>` has all rows that count, `raw_new.<dataset>` those of files that no publication
-    has used yet; `own_settings` has the data directory's own settings. Raises ConfigurationError.
+    has used yet, `raw_changed.<dataset>` those of files that came or went since the models were
+    built; `own_settings` has the data directory's own settings. The models are to be built anew,
+    with nothing in `raw_changed`, when `full_refresh` is asked for, when anything but files changed
+    or when the run that built them last did not end. Raises ConfigurationError.
     """
     entries = ledger.current_files()
     published = ledger.published_file_ids()
     new = [e for e in entries if (e.shop_id, e.dataset, e.file_id) not in published]
+    basis = basis_fingerprint(data)
     with open_warehouse(data.warehouse) as con:
-        con.execute("create schema if not exists raw")
-        con.execute("create schema if not exists raw_new")
+        for schema in ("raw", "raw_new", "raw_changed"):
+            con.execute(f"create schema if not exists {schema}")
+        load_own_settings(con, data)
+        absorbed = None if full_refresh else _absorbed(con, basis)
+        changes = _changes(entries, absorbed.files) if absorbed else _Changes()
+        run = {
+            "run_id": run_id,
+            "as_of": as_of,
+            "inputs": inputs,
+            "basis": basis,
+            "absorbed_as_of": absorbed.as_of if absorbed else None,
+        }
+        _fill(con, "raw", "run", [run])
         _fill(con, "raw", "shops", [vars(shop) for shop in read_shops(data.shops_csv).values()])
-        _fill(con, "raw", "run", [{"run_id": run_id, "as_of": as_of, "inputs": inputs}])
+        _fill(con, "raw", "absorbed_files", [vars(f) for f in absorbed.files] if absorbed else [])
+        _fill(con, "raw", "reread", [{"shop_id": s, "dataset": d} for s, d in changes.reread])
         _load_files(con, "raw", entries)
         _load_files(con, "raw_new", [e for e in new if e.status != "retracted"])
+        _load_files(con, "raw_changed", [*changes.came, *changes.went])
         for dataset in load_datasets().values():
             _show(con, "raw", dataset, entries, data.raw)
             _show(con, "raw_new", dataset, new, data.raw)
-        load_own_settings(con, data)
+            _show(con, "raw_changed", dataset, [*changes.came, *changes.went], data.raw)
 
 
-def inputs_fingerprint(data: DataDir, ledger: Ledger, as_of: date | None) -> str:
-    """A digest of all that the marts depend on: files, shops, settings, as-of date and code."""
-    digest = hashlib.sha256(f"{as_of}\n".encode())
-    for entry in ledger.current_files():
+@dataclass(frozen=True)
+class AbsorbedFile:
+    """A file that the models stand for."""
+
+    shop_id: str
+    dataset: str
+    file_id: str
+    exported_at: datetime
+    layout: str
+
+
+@dataclass(frozen=True)
+class _Absorbed:
+    files: list[AbsorbedFile]
+    as_of: date
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """Files that came and went since the models were built, and where to read records anew."""
+
+    came: list[FileEntry] = field(default_factory=list)
+    went: list[FileEntry] = field(default_factory=list)
+    reread: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _absorbed(con: duckdb.DuckDBPyConnection, basis: str) -> _Absorbed | None:
+    """What the models stand for; None when they must be built anew."""
+    known = con.execute(
+        "select table_name from information_schema.tables where table_schema = 'absorbed'"
+    ).fetchall()
+    if not known or _has_changing_window(con):
+        return None
+    state = con.execute("select as_of from absorbed.models where basis = ?", [basis]).fetchall()
+    if not state or state[0][0] is None:
+        return None
+    names = ", ".join(f.name for f in fields(AbsorbedFile))
+    rows = con.execute(f"select {names} from absorbed.files").fetchall()
+    return _Absorbed([AbsorbedFile(*row) for row in rows], state[0][0])
+
+
+def _has_changing_window(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the window's length depends on the as-of date: it would change every figure."""
+    lengths = con.execute(
+        "select value from own_settings.metric_settings where setting = 'window_days'"
+    ).fetchall()
+    return len(lengths) > 1
+
+
+def _changes(entries: list[FileEntry], absorbed: list[AbsorbedFile]) -> _Changes:
+    before = {(f.shop_id, f.dataset, f.file_id): f for f in absorbed}
+    now = {(e.shop_id, e.dataset, e.file_id): e for e in entries}
+    came, went = [], []
+    reread: set[tuple[str, str]] = set()
+    stamps: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+    layouts: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for file in absorbed:
+        stamps[file.shop_id, file.dataset].append(file.exported_at)
+    for key, entry in now.items():
+        known = before.get(key)
+        place = key[:2]
         if entry.status == "loaded":
-            digest.update(f"{entry.shop_id}\n{entry.dataset}\n{entry.file_id}\n".encode())
+            layouts[place].add(entry.layout)
+            if known is None or known.exported_at != entry.exported_at:
+                came.append(entry)
+                if known is not None:
+                    reread.add(place)
+        elif known is not None:
+            went.append(entry)
+            reread.add(place)
+    for entry in came:
+        place = (entry.shop_id, entry.dataset)
+        # of mixed layouts an older version may know a column that the newest lacks
+        is_late = entry.exported_at is None or entry.exported_at <= max(
+            stamps[place], default=datetime.min
+        )
+        if len(layouts[place]) > 1 and (is_late or entry.dataset == "reviews"):
+            reread.add(place)
+    return _Changes(came, went, sorted(reread))
+
+
+def begin_models(con: duckdb.DuckDBPyConnection) -> bool:
+    """Say that the models are being built; returns whether anew.
+
+    Until `settle_models` they stand for nothing, so that a run which dies on the way is followed
+    by one that builds them anew.
+    """
+    con.execute("drop schema if exists absorbed cascade")
+    return con.execute("select absorbed_as_of from raw.run").fetchall() == [(None,)]
+
+
+def settle_models(con: duckdb.DuckDBPyConnection) -> None:
+    """Note what the models, all of them built, stand for."""
+    names = ", ".join(f.name for f in fields(AbsorbedFile))
+    con.execute("begin")
+    con.execute("create schema absorbed")
+    con.execute(
+        f"create table absorbed.files as select {names} from raw.files where status = 'loaded'"
+    )
+    con.execute(
+        "create table absorbed.models as select r.basis, p.as_of_date as as_of "
+        "from raw.run as r left join intermediate.int_parameters as p on true"
+    )
+    con.execute("commit")
+
+
+def basis_fingerprint(data: DataDir) -> str:
+    """A digest of what the marts depend on beside files and the as-of date: shops, settings, code.
+
+    DuckDB's version is part of it, for the hashes that the models keep.
+    """
     own = sorted(data.settings.glob("*.csv")) if data.settings.is_dir() else []
+    digest = hashlib.sha256(duckdb.__version__.encode())
     for path in [data.shops_csv, *own]:
         digest.update(path.name.encode() + b"\n" + path.read_bytes())
     digest.update(code_version().encode())
+    return digest.hexdigest()[:32]
+
+
+def inputs_fingerprint(data: DataDir, ledger: Ledger, as_of: date | None) -> str:
+    """A digest of all that the marts depend on: files, as-of date and the basis."""
+    digest = hashlib.sha256(f"{as_of}\n{basis_fingerprint(data)}\n".encode())
+    for entry in ledger.current_files():
+        if entry.status == "loaded":
+            place = f"{entry.shop_id}\n{entry.dataset}\n"
+            digest.update(f"{place}{entry.file_id}\n{entry.exported_at}\n".encode())
     return digest.hexdigest()[:32]
 
 
@@ -118,6 +282,12 @@ def code_version() -> str:
                 digest.update(path.relative_to(folder).as_posix().encode() + b"\n")
                 digest.update(path.read_bytes())
     return f"{version()}+{digest.hexdigest()[:12]}"
+
+
+def raw_columns(dataset: Dataset, schema: str = "raw") -> dict[str, str]:
+    """The columns of a dataset's raw relation and their types, by schema."""
+    gone = {"_is_gone": "BOOLEAN"} if schema == "raw_changed" else {}
+    return {c.name: c.type for c in dataset.columns} | LINEAGE | gone
 
 
 def _load_files(con: duckdb.DuckDBPyConnection, schema: str, entries: list[FileEntry]) -> None:
@@ -141,22 +311,28 @@ def _show(
     entries: list[FileEntry],
     raw: Path,
 ) -> None:
-    """A view of the batches that hold the entries' rows; an empty one when there are none."""
-    mine = [e for e in entries if e.dataset == dataset.name]
-    batches = sorted({e.batch_id for e in mine if e.status == "loaded"})
+    """A view of the batches that hold the entries' rows; an empty one when there are none.
+
+    In `raw_changed` also the rows of files that went, marked in the column `_is_gone`.
+    """
+    shown = ("loaded", "retracted") if schema == "raw_changed" else ("loaded",)
+    mine = [e for e in entries if e.dataset == dataset.name and e.status in shown]
+    batches = sorted({e.batch_id for e in mine})
     view = f"{schema}.{identifier(dataset.name)}"
-    columns = {c.name: c.type for c in dataset.columns} | LINEAGE
+    columns = raw_columns(dataset, schema)
     rows = ", ".join(f"cast(null as {k}) as {identifier(n)}" for n, k in columns.items())
     rows = f"select {rows} where false"
     if batches:
         paths = ", ".join(literal(str(batch_path(raw, dataset.name, b))) for b in batches)
         # a batch older than a column of the contract has nulls in it; retracted files and earlier
         # readings of the same bytes stay in their Parquet file unseen
+        gone = ", f.status <> 'loaded' as _is_gone" if schema == "raw_changed" else ""
+        statuses = ", ".join(map(literal, shown))
         rows += (
             " union all by name "
-            f"select r.* from read_parquet([{paths}], union_by_name = true) as r "
-            f"where exists (select 1 from {schema}.files as f where f.status = 'loaded' "
-            f"and f.dataset = {literal(dataset.name)} and f.shop_id = r.shop_id "
-            "and f.file_id = r._file_id and f.exported_at = r._exported_at)"
+            f"select r.*{gone} from read_parquet([{paths}], union_by_name = true) as r "
+            f"inner join {schema}.files as f on f.shop_id = r.shop_id "
+            "and f.file_id = r._file_id and f.exported_at = r._exported_at "
+            f"where f.dataset = {literal(dataset.name)} and f.status in ({statuses})"
         )
     con.execute(f"create or replace view {view} as {rows}")

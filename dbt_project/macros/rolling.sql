@@ -4,38 +4,60 @@
     of its window, both included: +1 on the first of these days and -1 on the day after the last,
     and nothing at all when the event comes after the window.
 
-    `orders` is a relation with the key columns, `delivered_date` and, for each measure, the column
-    named in `measures` with the day of the order's first event (null = none; `delivered_date`
-    itself counts deliveries). Yields the CTE `changes`: the key, `change_date` and for each measure
-    the change of the count on that day. -#}
-{% macro rolling_changes(orders, key, measures) -%}
-spans as (
+    `counted` lists what is counted: [relation, {measure: day of the order's first event}], where
+    the relation has the key columns and `delivered_date`, which itself is the day for deliveries.
+    Yields the CTE `changes`: the key, `change_date` and for each measure the change of the count on
+    that day.
+
+    In an increment only the keys of the list `touched.by` change, from its `from_date` on: what
+    counts on that day already stands in its change. Orders delivered a window earlier are out of
+    every later window, so none before is read. -#}
+{% macro rolling_changes(key, counted, touched) -%}
+{%- set measures = [] -%}
+{%- for relation, days in counted -%}{%- do measures.extend(days | list) -%}{%- endfor -%}
+{%- if not execute -%}{%- do ref(touched.by) -%}{%- endif -%}
+{%- for relation, days in counted %}
+{%- set number = loop.index %}
+spans_{{ number }} as (
     select
         {%- for column in key %}
         o.{{ column }},
         {%- endfor %}
-        {%- for measure, first_day in measures.items() %}
+        {%- for measure, first_day in days.items() %}
         case
             when o.{{ first_day }} < {{ add_days("o.delivered_date", "p.window_days") }}
-                then greatest(o.delivered_date, o.{{ first_day }})
+                then greatest(o.delivered_date, o.{{ first_day }}{% if is_increment() %}, k.from_date{% endif %})
         end as {{ measure }}_from,
         {%- endfor %}
         {{ add_days("o.delivered_date", "p.window_days") }} as window_end
-    from {{ orders }} as o
+    from {{ relation }} as o
     cross join {{ ref("int_parameters") }} as p
+    {%- if is_increment() %}
+    inner join {{ ref(touched.by) }} as k
+        on {% for column in touched.key %}o.{{ column }} = k.{{ column }} and {% endfor %}{{ add_days("o.delivered_date", "p.window_days") }} > k.from_date
+    where o.delivered_date > (
+        select {{ add_days("min(from_date)", "-max(w.window_days)") }}
+        from {{ ref(touched.by) }}
+        cross join {{ ref("int_parameters") }} as w
+    )
+    {%- else %}
     where o.delivered_date is not null
+    {%- endif %}
 ),
+{% endfor %}
 
 steps as (
+    {%- for relation, days in counted %}
+    {%- set number = loop.index %}
     select
         {{ key | join(", ") }},
         window_end as change_date,
         {%- for measure in measures %}
-        -count({{ measure }}_from) as {{ measure }}{% if not loop.last %},{% endif %}
+        {% if measure in days %}-count({{ measure }}_from){% else %}0{% endif %} as {{ measure }}{% if not loop.last %},{% endif %}
         {%- endfor %}
-    from spans
+    from spans_{{ number }}
     group by {{ key | join(", ") }}, window_end
-    {%- for measure in measures %}
+    {%- for measure in days %}
     union all
     select
         {{ key | join(", ") }},
@@ -43,9 +65,13 @@ steps as (
         {%- for other in measures %}
         {% if other == measure %}count(*){% else %}0{% endif %}{% if not loop.last %},{% endif %}
         {%- endfor %}
-    from spans
+    from spans_{{ number }}
     where {{ measure }}_from is not null
     group by {{ key | join(", ") }}, {{ measure }}_from
+    {%- endfor %}
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
     {%- endfor %}
 ),
 
@@ -108,5 +134,15 @@ rolling as (
     case
         when {{ state }} = 'ok' and {{ denominator }} > 0
             then cast({{ numerator }} as double) / {{ denominator }}
+    end
+{%- endmacro %}
+
+{#- Whether the data of a dataset reach a day: `not_loaded` where the shop has never had a file of
+    it, `stale` where the day lies after what it or the orders cover. -#}
+{% macro metric_state(coverage, dataset_until, day) -%}
+    case
+        when {{ coverage }}.{{ dataset_until }} is null then 'not_loaded'
+        when {{ day }} > least({{ coverage }}.orders_until, {{ coverage }}.{{ dataset_until }}) then 'stale'
+        else 'ok'
     end
 {%- endmacro %}

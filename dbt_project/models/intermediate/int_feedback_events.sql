@@ -1,4 +1,7 @@
 -- grain: event_id within shop_id, one row per review, return request line and complaint
+{% set touched = {"by": "int_touched__events", "key": ["shop_id", "event_id"]} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+
 with reviews as (
     select
         shop_id,
@@ -28,7 +31,7 @@ with reviews as (
 returns as (
     select
         shop_id,
-        'return:' || return_order_id || ':' || order_id || ':' || coalesce(sku_id, '') as event_id,
+        {{ return_event_id() }} as event_id,
         'return' as source,
         'sfrr' as metric,
         order_id,
@@ -83,12 +86,36 @@ complaints as (
         on g.reason_code = 'unclassified' and {{ in_force("g", "c.complaint_date") }}
 ),
 
-events as (
+all_events as (
     select * from reviews
     union all
     select * from returns
     union all
     select * from complaints
+),
+
+events as (
+    select
+        e.*,
+        {{ number_of(["e.shop_id", "e.order_id"]) }} as order_key
+    from all_events as e
+    {{ where_touched("e", touched) }}
+),
+
+orders as (
+    select *
+    from {{ ref("int_orders") }}
+    {%- if is_increment() %}
+    where order_key in (select order_key from events)
+    {%- endif %}
+),
+
+order_products as (
+    select *
+    from {{ ref("int_order_products") }}
+    {%- if is_increment() %}
+    where order_key in (select order_key from events)
+    {%- endif %}
 ),
 
 attributed as (
@@ -101,7 +128,7 @@ attributed as (
             else coalesce(p.product_key, e.product_id)
         end as product_key
     from events as e
-    left join {{ ref("int_orders") }} as o
+    left join orders as o
         on e.shop_id = o.shop_id and e.order_id = o.order_id
     left join {{ ref("int_skus__products") }} as p
         on e.shop_id = p.shop_id and e.sku_id = p.sku_id
@@ -113,11 +140,13 @@ ruled as (
         a.event_id,
         a.source,
         a.metric,
+        a.order_key,
         a.order_id,
         a.sku_id,
         a.product_key,
         a.event_date,
         a.delivered_date,
+        op.delivered_date as product_delivered_date,
         a.rating,
         a.reason_code,
         a.category,
@@ -143,7 +172,7 @@ ruled as (
         a.file_id,
         a.row_number
     from attributed as a
-    left join {{ ref("int_order_products") }} as op
+    left join order_products as op
         on a.shop_id = op.shop_id and a.order_id = op.order_id and a.product_key = op.product_key
     cross join {{ ref("int_parameters") }} as p
 )

@@ -1,20 +1,20 @@
 -- grain: shop_id x order_id x product_key x metric x reason_code x is_counted, delivered products
+{{ config(materialized="view") }}
+
 with first_events as (
     select
-        e.shop_id,
-        e.order_id,
-        e.product_key,
-        e.metric,
-        e.reason_code,
-        e.counts_by_itself as is_counted,
-        o.delivered_date,
-        min(e.event_date) as first_event_date
-    from {{ ref("int_feedback_events") }} as e
-    inner join {{ ref("int_order_products") }} as o
-        on e.shop_id = o.shop_id and e.order_id = o.order_id and e.product_key = o.product_key
-    where e.metric is not null and e.is_negative and o.delivered_date is not null
+        shop_id,
+        order_id,
+        product_key,
+        metric,
+        reason_code,
+        counts_by_itself as is_counted,
+        product_delivered_date as delivered_date,
+        min(event_date) as first_event_date
+    from {{ ref("int_feedback_events") }}
+    where metric is not null and is_negative and product_delivered_date is not null
     group by
-        e.shop_id, e.order_id, e.product_key, e.metric, e.reason_code, e.counts_by_itself, o.delivered_date
+        shop_id, order_id, product_key, metric, reason_code, counts_by_itself, product_delivered_date
 )
 
 select * from first_events

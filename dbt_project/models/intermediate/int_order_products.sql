@@ -1,6 +1,10 @@
 -- grain: shop_id x order_id x product_key; delivered_date is null while nothing of it is delivered
+{% set touched = {"by": "int_touched__orders", "key": ["order_key"]} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+
 with lines as (
     select
+        l.order_key,
         l.shop_id,
         l.order_id,
         p.product_key,
@@ -8,16 +12,18 @@ with lines as (
     from {{ ref("stg_exports__order_lines") }} as l
     inner join {{ ref("int_skus__products") }} as p
         on l.shop_id = p.shop_id and l.sku_id = p.sku_id
+    {{ where_touched("l", touched) }}
 ),
 
 order_products as (
     select
+        order_key,
         shop_id,
         order_id,
         product_key,
         min(delivered_date) as delivered_date
     from lines
-    group by shop_id, order_id, product_key
+    group by order_key, shop_id, order_id, product_key
 )
 
 select * from order_products

@@ -1,12 +1,17 @@
 -- grain: shop_id x order_id; delivered_date is null while no line of it is delivered
+{% set touched = {"by": "int_touched__orders", "key": ["order_key"]} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+
 with orders as (
     select
-        shop_id,
-        order_id,
-        min(delivered_date) as delivered_date,
-        case when count(*) = 1 then min(product_key) end as only_product_key
-    from {{ ref("int_order_products") }}
-    group by shop_id, order_id
+        p.order_key,
+        p.shop_id,
+        p.order_id,
+        min(p.delivered_date) as delivered_date,
+        case when count(*) = 1 then min(p.product_key) end as only_product_key
+    from {{ ref("int_order_products") }} as p
+    {{ where_touched("p", touched) }}
+    group by p.order_key, p.shop_id, p.order_id
 )
 
 select * from orders

@@ -1,8 +1,11 @@
--- grain: shop_id x order_id, delivered orders with the first day of each kind of negative event
+-- grain: shop_id x order_id, delivered orders with an event that counts by itself
+{{ config(materialized="view") }}
+
 with first_events as (
     select
         shop_id,
         order_id,
+        delivered_date,
         min(case when metric = 'nrr' then event_date end) as first_negative_review_date,
         min(case when is_sellers_part then event_date end) as first_seller_negative_review_date,
         min(
@@ -13,24 +16,8 @@ with first_events as (
         ) as first_service_negative_review_date,
         min(case when metric = 'sfrr' then event_date end) as first_seller_fault_return_date
     from {{ ref("int_feedback_events") }}
-    where counts_by_itself
-    group by shop_id, order_id
-),
-
-orders as (
-    select
-        o.shop_id,
-        o.order_id,
-        o.delivered_date,
-        f.first_negative_review_date,
-        f.first_seller_negative_review_date,
-        f.first_product_negative_review_date,
-        f.first_service_negative_review_date,
-        f.first_seller_fault_return_date
-    from {{ ref("int_orders") }} as o
-    left join first_events as f
-        on o.shop_id = f.shop_id and o.order_id = f.order_id
-    where o.delivered_date is not null
+    where counts_by_itself and delivered_date is not null
+    group by shop_id, order_id, delivered_date
 )
 
-select * from orders
+select * from first_events

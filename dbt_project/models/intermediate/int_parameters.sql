@@ -1,13 +1,13 @@
 -- grain: one row, what this publication is computed for
 with latest_events as (
-    select max(greatest(cast(created_at as date), delivered_date, cancelled_date)) as event_date
+    select greatest(max(cast(created_at as date)), max(delivered_date), max(cancelled_date)) as event_date
     from {{ ref("stg_exports__order_lines") }}
     union all
-    select max(greatest(review_date, updated_date)) from {{ ref("stg_exports__reviews") }}
+    select greatest(max(review_date), max(updated_date)) from {{ ref("stg_exports__reviews") }}
     union all
-    select max(greatest(request_date, refund_date)) from {{ ref("stg_exports__returns") }}
+    select greatest(max(request_date), max(refund_date)) from {{ ref("stg_exports__returns") }}
     union all
-    select max(greatest(complaint_date, resolved_date)) from {{ ref("stg_exports__complaints") }}
+    select greatest(max(complaint_date), max(resolved_date)) from {{ ref("stg_exports__complaints") }}
 ),
 
 as_of as (

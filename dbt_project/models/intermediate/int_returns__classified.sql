@@ -1,4 +1,7 @@
 -- grain: shop_id x return_order_id x order_id x sku_id
+{% set touched = {"by": "raw_changed.returns", "key": ["shop_id", "return_order_id"]} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+
 with folded as (
     select
         *,
@@ -7,7 +10,8 @@ with folded as (
         {{ fold_text("return_status") }} as folded_status,
         {{ fold_text("return_sub_status") }} as folded_sub_status,
         {{ fold_text("arbitration_status") }} as folded_arbitration_status
-    from {{ ref("stg_exports__returns") }}
+    from {{ ref("stg_exports__returns") }} as t
+    {{ where_touched("t", touched) }}
 ),
 
 mapped as (

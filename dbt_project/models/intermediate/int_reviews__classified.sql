@@ -1,4 +1,7 @@
 -- grain: shop_id x review_id
+{% set touched = {"by": "int_touched__reviews", "key": ["shop_id", "review_id"]} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+
 with rated as (
     select
         r.*,
@@ -6,6 +9,7 @@ with rated as (
     from {{ ref("stg_exports__reviews") }} as r
     left join {{ ref("stg_settings__metric_settings") }} as s
         on s.setting = 'rating_basis' and {{ in_force("s", "r.review_date") }}
+    {{ where_touched("r", touched) }}
 ),
 
 given as (

@@ -1,33 +1,34 @@
 -- grain: shop_id x sku_id, every SKU that an order, a review or the catalogue names
-with order_names as (
-    select
-        shop_id,
-        sku_id,
-        product_name,
-        row_number() over (
-            partition by shop_id, sku_id order by exported_at desc, file_id desc, row_number desc
-        ) as version_rank
-    from {{ ref("stg_exports__order_lines") }}
-),
+{{ config(materialized="incremental") }}
 
-review_products as (
+with review_products as (
     select
-        shop_id,
-        sku_id,
-        product_id,
+        r.shop_id,
+        r.sku_id,
+        r.product_id,
         row_number() over (
-            partition by shop_id, sku_id
-            order by version_at desc, exported_at desc, file_id desc, row_number desc
+            partition by r.shop_id, r.sku_id
+            order by r.exported_at desc, r.file_id desc, r.row_number desc
         ) as version_rank
-    from {{ ref("stg_exports__reviews") }}
-    where sku_id is not null and product_id is not null
+    from {{ ref("stg_exports__reviews") }} as r
+    inner join (
+        select
+            shop_id,
+            sku_id,
+            max(version_at) as version_at
+        from {{ ref("stg_exports__reviews") }}
+        where sku_id is not null and product_id is not null
+        group by shop_id, sku_id
+    ) as latest
+        on r.shop_id = latest.shop_id and r.sku_id = latest.sku_id and r.version_at = latest.version_at
+    where r.product_id is not null
 ),
 
 skus as (
     select
         shop_id,
         sku_id
-    from order_names
+    from {{ ref("int_skus__names") }}
     union
     select
         shop_id,
@@ -47,8 +48,8 @@ known as (
         coalesce(p.product_id, r.product_id) as product_id,
         coalesce(o.product_name, p.product_name) as product_name
     from skus as s
-    left join order_names as o
-        on s.shop_id = o.shop_id and s.sku_id = o.sku_id and o.version_rank = 1
+    left join {{ ref("int_skus__names") }} as o
+        on s.shop_id = o.shop_id and s.sku_id = o.sku_id
     left join {{ ref("stg_exports__products") }} as p
         on s.shop_id = p.shop_id and s.sku_id = p.sku_id
     left join review_products as r

@@ -1,4 +1,7 @@
 -- grain: shop_id x event_id, the events behind every figure
+{% set touched = {"by": "int_touched__events", "key": ["shop_id", "event_id"]} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+
 with events as (
     select
         event_id,
@@ -20,7 +23,8 @@ with events as (
         unknown_status,
         file_id,
         row_number
-    from {{ ref("int_feedback_events") }}
+    from {{ ref("int_feedback_events") }} as e
+    {{ where_touched("e", touched) }}
 )
 
 select * from events

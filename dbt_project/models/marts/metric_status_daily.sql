@@ -1,4 +1,7 @@
 -- grain: shop_id x metric_date x metric
+{% set touched = {"by": "int_touched__shop_days", "key": ["shop_id"], "from": "metric_date"} %}
+-- depends_on: {{ ref(touched.by) }}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
 {% set numerators = {
     "nrr": "negative_review_orders",
     "nrr_seller": "seller_negative_review_orders",
@@ -7,7 +10,16 @@
     "sfrr": "seller_fault_return_orders",
 } %}
 
-with figures as (
+with days as (
+    select d.*
+    from {{ ref("shop_metrics_daily") }} as d
+    {%- if is_increment() %}
+    inner join {{ ref(touched.by) }} as k
+        on d.shop_id = k.shop_id and d.metric_date >= k.from_date
+    {%- endif %}
+),
+
+figures as (
     {% for metric, numerator in numerators.items() -%}
     select
         shop_id,
@@ -16,7 +28,7 @@ with figures as (
         {{ numerator }} as orders,
         delivered_orders,
         {{ metric }} as rate
-    from {{ ref("shop_metrics_daily") }}
+    from days
     {% if not loop.last %}union all{% endif %}
     {% endfor %}
 ),

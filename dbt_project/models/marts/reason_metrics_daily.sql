@@ -1,10 +1,12 @@
 -- grain: shop_id x metric_date x metric x reason_code x fault, days with orders
 {% set key = ["shop_id", "metric", "reason_code", "category", "fault", "is_counted"] %}
-{% set measures = {"orders": "first_event_date"} %}
+{% set touched = {"by": "int_touched__shop_days", "key": ["shop_id"], "from": "metric_date"} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+{% set counted = [(ref("int_order_reasons__first_events"), {"orders": "first_event_date"})] %}
 
-with {{ rolling_changes(ref("int_order_reasons__first_events"), key, measures) }},
+with {{ rolling_changes(key, counted, touched) }},
 
-{{ rolling_days(key, measures) }},
+{{ rolling_days(key, ["orders"]) }},
 
 with_totals as (
     select

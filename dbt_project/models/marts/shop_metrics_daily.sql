@@ -1,20 +1,26 @@
 -- grain: shop_id x metric_date, from the shop's first delivery to the as-of date
-{% set measures = {
-    "delivered_orders": "delivered_date",
+{% set touched = {"by": "int_touched__shop_days", "key": ["shop_id"], "from": "metric_date"} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+{% set negatives = {
     "negative_review_orders": "first_negative_review_date",
     "seller_negative_review_orders": "first_seller_negative_review_date",
     "product_negative_review_orders": "first_product_negative_review_date",
     "service_negative_review_orders": "first_service_negative_review_date",
     "seller_fault_return_orders": "first_seller_fault_return_date",
 } %}
+{% set counted = [
+    (ref("int_orders"), {"delivered_orders": "delivered_date"}),
+    (ref("int_orders__first_events"), negatives),
+] %}
+{% set measures = ["delivered_orders"] + (negatives | list) %}
 
-with {{ rolling_changes(ref("int_orders__first_events"), ["shop_id"], measures) }},
+with {{ rolling_changes(["shop_id"], counted, touched) }},
 
 first_deliveries as (
     select
         shop_id,
         min(delivered_date) as delivered_date
-    from {{ ref("int_orders__first_events") }}
+    from {{ ref("int_orders") }}
     group by shop_id
 ),
 
@@ -26,6 +32,10 @@ shop_days as (
     inner join {{ ref("int_calendar") }} as c
         on f.delivered_date <= c.calendar_date
     cross join {{ ref("int_parameters") }} as p
+    {%- if is_increment() %}
+    inner join {{ ref(touched.by) }} as k
+        on f.shop_id = k.shop_id and c.calendar_date >= k.from_date
+    {%- endif %}
     where c.calendar_date <= p.as_of_date
 ),
 
@@ -42,16 +52,8 @@ counts as (
 states as (
     select
         c.*,
-        case
-            when v.reviews_until is null then 'not_loaded'
-            when c.metric_date > least(v.orders_until, v.reviews_until) then 'stale'
-            else 'ok'
-        end as nrr_state,
-        case
-            when v.returns_until is null then 'not_loaded'
-            when c.metric_date > least(v.orders_until, v.returns_until) then 'stale'
-            else 'ok'
-        end as sfrr_state
+        {{ metric_state("v", "reviews_until", "c.metric_date") }} as nrr_state,
+        {{ metric_state("v", "returns_until", "c.metric_date") }} as sfrr_state
     from counts as c
     left join {{ ref("int_shops__coverage") }} as v
         on c.shop_id = v.shop_id

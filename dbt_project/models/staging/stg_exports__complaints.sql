@@ -1,31 +1,23 @@
 -- grain: shop_id x complaint_id
+{% set touched = {"by": "raw_changed.complaints", "key": ["shop_id", "complaint_id"]} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+
 {{
     latest_version(
-        source("raw", "complaints"),
+        "complaints",
         key=["shop_id", "complaint_id"],
-        columns=[
-            "order_id", "sku_id", "complaint_type", "complaint_subtype", "complaint_detail", "created_at",
-            "resolved_at",
-        ],
-        newest_first="_exported_at desc, _file_id desc, _row_number desc",
+        columns={
+            "order_id": "order_id",
+            "sku_id": "sku_id",
+            "complaint_type": "complaint_type",
+            "complaint_subtype": "complaint_subtype",
+            "complaint_detail": "complaint_detail",
+            "complaint_date": ["created_at", "cast(v.created_at as date)"],
+            "resolved_date": ["resolved_at", "cast(v.resolved_at as date)"],
+        },
+        newest_first="exported_at desc, file_id desc, row_number desc",
+        touched=touched,
     )
-}},
+}}
 
-named as (
-    select
-        shop_id,
-        complaint_id,
-        order_id,
-        sku_id,
-        complaint_type,
-        complaint_subtype,
-        complaint_detail,
-        cast(created_at as date) as complaint_date,
-        cast(resolved_at as date) as resolved_date,
-        _file_id as file_id,
-        _row_number as row_number,
-        _exported_at as exported_at
-    from latest_version
-)
-
-select * from named
+select * from latest_version

@@ -1,20 +1,18 @@
 -- grain: shop_id x sku_id
+{% set touched = {"by": "raw_changed.products", "key": ["shop_id", "sku_id"]} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+
 {{
     latest_version(
-        source("raw", "products"),
+        "products",
         key=["shop_id", "sku_id"],
-        columns=["product_id", "seller_sku", "product_name"],
-        newest_first="_exported_at desc, _file_id desc, _row_number desc",
+        columns={
+            "product_id": "product_id",
+            "product_name": ["product_name", fold_space("v.product_name")],
+        },
+        newest_first="exported_at desc, file_id desc, row_number desc",
+        touched=touched,
     )
-}},
+}}
 
-named as (
-    select
-        shop_id,
-        sku_id,
-        product_id,
-        {{ fold_space("product_name") }} as product_name
-    from latest_version
-)
-
-select * from named
+select * from latest_version

@@ -1,20 +1,15 @@
--- grain: shop_id x review_id
+-- grain: shop_id x review_id; a null reason takes an earlier decision back
+{% set touched = {"by": "raw_changed.review_overrides", "key": ["shop_id", "review_id"]} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+
 {{
     latest_version(
-        source("raw", "review_overrides"),
+        "review_overrides",
         key=["shop_id", "review_id"],
-        columns=["reason_code"],
-        newest_first="_exported_at desc, _file_id desc, _row_number desc",
+        columns={"reason_code": ["reason_code", "lower(v.reason_code)"]},
+        newest_first="exported_at desc, file_id desc, row_number desc",
+        touched=touched,
     )
-}},
+}}
 
-named as (
-    select
-        shop_id,
-        review_id,
-        lower(reason_code) as reason_code
-    from latest_version
-    where reason_code is not null
-)
-
-select * from named
+select * from latest_version

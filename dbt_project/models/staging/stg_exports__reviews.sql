@@ -1,53 +1,79 @@
 -- grain: shop_id x review_id
+{% set touched = {"by": "raw_changed.reviews", "key": ["shop_id", "review_id"]} %}
+{{ config(materialized="incremental", meta={"touched": touched}) }}
+
 {{
     latest_version(
-        source("raw", "reviews"),
+        "reviews",
         key=["shop_id", "review_id"],
-        columns=[
-            "order_id", "product_id", "sku_id", "rating", "review_text", "created_at", "updated_at",
-            "issue_type",
-        ],
-        newest_first="coalesce(updated_at, created_at) desc, _exported_at desc, _file_id desc, _row_number desc",
+        columns={
+            "order_id": "order_id",
+            "product_id": "product_id",
+            "sku_id": "sku_id",
+            "latest_rating": ["rating", "v.rating"],
+            "review_text": "review_text",
+            "issue_type": ["issue_type", "lower(v.issue_type)"],
+            "review_date": ["created_at", "cast(v.created_at as date)"],
+            "updated_date": ["updated_at", "cast(v.updated_at as date)"],
+        },
+        own={
+            "version_at": "coalesce(v.updated_at, v.created_at)",
+            "initial_rating": "v.rating",
+            "first_version_at": "coalesce(v.updated_at, v.created_at)",
+            "first_exported_at": "v._exported_at",
+            "first_file_id": "v._file_id",
+            "first_row_number": "v._row_number",
+        },
+        newest_first="version_at desc, exported_at desc, file_id desc, row_number desc",
+        touched=touched,
     )
 }},
 
 first_versions as (
-    select
-        shop_id,
-        review_id,
-        rating as initial_rating
+    select *
     from (
         select
-            *,
+            shop_id,
+            review_id,
+            initial_rating,
+            first_version_at,
+            first_exported_at,
+            first_file_id,
+            first_row_number,
             row_number() over (
                 partition by shop_id, review_id
-                order by coalesce(updated_at, created_at), _exported_at, _file_id, _row_number
+                order by first_version_at, first_exported_at, first_file_id, first_row_number
             ) as version_number
-        from {{ source("raw", "reviews") }}
-    ) as versions
+        from versions
+    ) as numbered
     where version_number = 1
 ),
 
-named as (
+with_first_rating as (
     select
         v.shop_id,
         v.review_id,
         v.order_id,
         v.product_id,
         v.sku_id,
-        v.rating as latest_rating,
+        v.latest_rating,
         f.initial_rating,
         v.review_text,
-        lower(v.issue_type) as issue_type,
-        cast(v.created_at as date) as review_date,
-        cast(v.updated_at as date) as updated_date,
-        coalesce(v.updated_at, v.created_at) as version_at,
-        v._file_id as file_id,
-        v._row_number as row_number,
-        v._exported_at as exported_at
+        v.issue_type,
+        v.review_date,
+        v.updated_date,
+        v.version_at,
+        f.first_version_at,
+        f.first_exported_at,
+        f.first_file_id,
+        f.first_row_number,
+        v.file_id,
+        v.row_number,
+        v.exported_at,
+        v.missing_columns
     from latest_version as v
     inner join first_versions as f
         on v.shop_id = f.shop_id and v.review_id = f.review_id
 )
 
-select * from named
+select * from with_first_rating
