@@ -47,9 +47,7 @@ def dbt_models(
     """Build the models and run their data tests; unit tests belong to development."""
     os.environ["FEEDBACK_WAREHOUSE"] = str(data.paths.warehouse)
     with open_warehouse(data.paths.warehouse) as warehouse:
-        is_anew = begin_models(warehouse)
-    # settings do not change between increments, so neither do the models that only show them
-    scope = ["--full-refresh"] if is_anew else ["--exclude", "resource_type:seed", "stg_settings__*"]
+        scope = begin_models(warehouse)
     yield from dbt.cli(
         ["build", "--exclude-resource-type", "unit_test", *scope],
         context=context,

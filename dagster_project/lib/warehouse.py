@@ -47,6 +47,7 @@ RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "rows_rejected": ("BIGINT", "Rows set aside by name."),
             "status": ("VARCHAR", "loaded, refused or retracted."),
             "message": ("VARCHAR", "Why it was refused; blank when loaded."),
+            "layout": ("VARCHAR", "The contract's columns that the file has."),
         },
     ),
     "run": (
@@ -225,14 +226,17 @@ def _changes(entries: list[FileEntry], absorbed: list[AbsorbedFile]) -> _Changes
     return _Changes(came, went, sorted(reread))
 
 
-def begin_models(con: duckdb.DuckDBPyConnection) -> bool:
-    """Say that the models are being built; returns whether anew.
+def begin_models(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Say that the models are being built; returns what dbt must be told to build them.
 
     Until `settle_models` they stand for nothing, so that a run which dies on the way is followed
     by one that builds them anew.
     """
     con.execute("drop schema if exists absorbed cascade")
-    return con.execute("select absorbed_as_of from raw.run").fetchall() == [(None,)]
+    if con.execute("select absorbed_as_of from raw.run").fetchall() == [(None,)]:
+        return ["--full-refresh"]
+    # settings do not change between increments, nor do the models that only show them
+    return ["--exclude", "resource_type:seed", "stg_settings__*"]
 
 
 def settle_models(con: duckdb.DuckDBPyConnection) -> None:

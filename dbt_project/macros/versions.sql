@@ -87,6 +87,7 @@ latest_version as (
     from with_earlier_values
     where version_rank = 1
 )
+{%- do touched_relation(touched.by) if not execute %}
 {%- do source("raw_changed", dataset) if not execute %}
 {%- do source("raw", "reread") if not execute %}
 {%- endmacro %}

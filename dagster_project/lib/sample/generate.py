@@ -75,7 +75,7 @@ def write_sample(
     daily: dict[tuple[str, date], DayTruth] = {}
     personal: set[str] = set()
     masked: set[str] = set()
-    cast = [_cast(index) for index in range(shops)]
+    cast = [sample_shop(index) for index in range(shops)]
     shop_rows = ([getattr(shop, name) for name in shop_list.COLUMNS] for shop, _ in cast)
     write_csv(out / "shops.csv", chain([shop_list.COLUMNS], shop_rows))
     for number, (shop, region) in enumerate(cast, start=1):
@@ -87,7 +87,7 @@ def write_sample(
     return SampleTruth(daily, frozenset(personal), frozenset(masked))
 
 
-def _cast(index: int) -> tuple[Shop, Region]:
+def sample_shop(index: int) -> tuple[Shop, Region]:
     """The shop at a place of the list and the region it trades in."""
     round_number, place = divmod(index, len(REGIONS))
     region = REGIONS[place]

@@ -13,7 +13,7 @@ SETTLES_WITHIN: Final = timedelta(days=10)
 
 _UNMAPPED_SHARE: Final = 0.02
 
-_SELLER_FAULTS: Final[Mapping[str, int]] = {
+SELLER_FAULTS: Final[Mapping[str, int]] = {
     "not_as_described": 25,
     "damaged": 20,
     "wrong_item": 15,
@@ -24,7 +24,7 @@ _SELLER_FAULTS: Final[Mapping[str, int]] = {
     "expired": 1,
     "empty_parcel": 1,
 }
-_OTHER_REASONS: Final[Mapping[str, int]] = {
+OTHER_REASONS: Final[Mapping[str, int]] = {
     "no_longer_needed": 30,
     "change_of_mind": 20,
     "size_unsuitable": 20,
@@ -64,7 +64,7 @@ class Returns:
         """Let the buyers of a delivered order ask for money or goods back."""
         rng, rates = self._rng, self._region.rates
         if self._seller_fault.hit(seller_fault_rate):
-            code = self._chance.pick(_SELLER_FAULTS)
+            code = self._chance.pick(SELLER_FAULTS)
             requested_at = self._request_time(order)
             lines = self._returned_lines(order, requested_at)
             if rng.random() < 0.08:
@@ -77,9 +77,9 @@ class Returns:
             if self._unmapped.hit(_UNMAPPED_SHARE):
                 code, outcome = "unmapped", "completed"
             elif rng.random() < 0.42:
-                code, outcome = self._chance.pick(_SELLER_FAULTS), self._chance.pick(_VOID_OUTCOMES)
+                code, outcome = self._chance.pick(SELLER_FAULTS), self._chance.pick(_VOID_OUTCOMES)
             else:
-                code, outcome = self._chance.pick(_OTHER_REASONS), self._chance.pick(_ANY_OUTCOMES)
+                code, outcome = self._chance.pick(OTHER_REASONS), self._chance.pick(_ANY_OUTCOMES)
             requested_at = self._request_time(order, code)
             lines = self._returned_lines(order, requested_at)
             self._add_request(order, lines, requested_at, code, outcome)

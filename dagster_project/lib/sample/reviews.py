@@ -14,7 +14,7 @@ _WORSENED_SHARE: Final = 0.15
 _IMPROVED_SHARE: Final = 0.15
 _CONTACT_SHARE: Final = 1 / 30
 
-_LOW_CODES: Final[Mapping[str, int]] = {
+LOW_CODES: Final[Mapping[str, int]] = {
     "defective_or_low_quality": 26,
     "not_as_described": 16,
     "misleading_listing": 5,
@@ -82,7 +82,7 @@ class Reviews:
                 return [self._low(early, "late_delivery")]
         kind = rng.random()
         if kind < 0.62:
-            low = self._low(written_at, self._chance.pick(_LOW_CODES))
+            low = self._low(written_at, self._chance.pick(LOW_CODES))
         elif kind < 0.85:
             low = self._low(written_at, "", texts.VAGUE)
         else:
@@ -102,7 +102,7 @@ class Reviews:
 
     def _improved_versions(self, written_at: datetime) -> list[ReviewVersion]:
         rng = self._rng
-        low = self._low(written_at, self._chance.pick(_LOW_CODES))
+        low = self._low(written_at, self._chance.pick(LOW_CODES))
         later = whole(written_at + timedelta(days=rng.uniform(1, 12)))
         return [low, ReviewVersion(later, rng.choice((4, 5)), self._text(texts.GOOD), "")]
 

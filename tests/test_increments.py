@@ -1,0 +1,161 @@
+"""Any sequence of increments leaves the same rows as building all models anew.
+
+Each shop of a data directory is a sequence of its own: its random files come in random order over
+several runs, late and corrected ones among them; some are taken out again, some come once more
+under a later date; the last metric day goes forward and back.
+
+INCREMENT_SEED      another stream of random shops (default 0)
+INCREMENT_SHOPS     shops, that is sequences (default 120)
+INCREMENT_RUNS      runs of each (default 6)
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+
+from dagster_project.lib.ingest import ingest
+from dagster_project.lib.ledger import Ledger
+from dagster_project.lib.paths import DBT_DIR, DataDir
+from dagster_project.lib.sql import literal
+from dagster_project.lib.warehouse import (
+    begin_models,
+    inputs_fingerprint,
+    open_warehouse,
+    prepare_warehouse,
+    settle_models,
+)
+from tests.reference.exports import write_case
+from tests.reference.model import File, ShopCase
+from tests.reference.strategies import LAST_DAY, generate_shop
+
+pytestmark = pytest.mark.slow
+
+SEED = int(os.environ.get("INCREMENT_SEED", "0"))
+SHOPS = int(os.environ.get("INCREMENT_SHOPS", "120"))
+RUNS = int(os.environ.get("INCREMENT_RUNS", "6"))
+
+
+class Sequence:
+    """A data directory that gets the files of random shops over several runs."""
+
+    def __init__(self, root: Path) -> None:
+        self.rng = random.Random(f"increments {SEED}")
+        self.cases = [
+            generate_shop(random.Random(f"increments {SEED}:{index}"), index)
+            for index in range(SHOPS)
+        ]
+        self.data = DataDir(root / "increments")
+        self.anew = DataDir(root / "anew")
+        write_case(self.data.root, [ShopCase(case.shop) for case in self.cases])
+        self.anew.root.mkdir()
+        for name in ("shops.csv", "raw", "ledger.duckdb"):
+            (self.anew.root / name).symlink_to(self.data.root / name)
+        self.runs: list[list[tuple[File, bytes]]] = [[] for _ in range(RUNS)]
+        for case in self.cases:
+            is_in_order = self.rng.random() < 0.5
+            files = list(zip(case.files, case.contents, strict=True))
+            numbers = [self.rng.randrange(RUNS) for _ in files]
+            if is_in_order:
+                files.sort(key=lambda file: file[0].exported_at)
+                numbers.sort()
+            for number, file in zip(numbers, files, strict=True):
+                self.runs[number].append(file)
+
+    def take_in(self, number: int) -> None:
+        """Drop the files of a run, some of earlier ones again, and retract some."""
+        again = [file for run in self.runs[:number] for file in run if self.rng.random() < 0.03]
+        for file, content in again:
+            stamp = file.exported_at + timedelta(days=self.rng.randrange(1, 9))
+            self._drop(file, f"again-{stamp:%Y%m%d_%H%M%S}.csv", content)
+        for file, content in self.runs[number]:
+            self._drop(file, file.file_name, content)
+        with Ledger.open(self.data.ledger) as ledger:
+            ingest(self.data, ledger)
+            for entry in ledger.current_files():
+                if number and entry.status == "loaded" and self.rng.random() < 0.02:
+                    ledger.retract(entry.file_id, datetime.now(UTC))
+
+    def _drop(self, file: File, name: str, content: bytes) -> None:
+        folder = self.data.landing / file.shop_id / file.dataset
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def build(data: DataDir, as_of: date | None, *, full_refresh: bool = False) -> bool:
+    """Build the models as a run does; returns whether all of them were built anew."""
+    with Ledger.open(data.ledger) as ledger:
+        inputs = inputs_fingerprint(data, ledger, as_of)
+        prepare_warehouse(data, ledger, "run", as_of, inputs, full_refresh=full_refresh)
+    with open_warehouse(data.warehouse) as con:
+        scope = begin_models(con)
+    os.environ["FEEDBACK_WAREHOUSE"] = str(data.warehouse)
+    target = data.dbt / "target"
+    done = dbtRunner().invoke(
+        [
+            *("build", "--quiet", "--exclude-resource-type", "unit_test", *scope),
+            *("--project-dir", str(DBT_DIR), "--profiles-dir", str(DBT_DIR)),
+            *("--target-path", str(target), "--log-path", str(data.logs)),
+        ]
+    )
+    DuckDBConnectionManager.close_all_connections()
+    assert done.success, done.exception or [
+        (r.node.name, r.message) for r in done.result if r.status not in ("success", "pass")
+    ]
+    with open_warehouse(data.warehouse) as con:
+        settle_models(con)
+    return "--full-refresh" in scope
+
+
+def differing_rows(left: DataDir, right: DataDir) -> dict[str, list[str]]:
+    """The tables that differ, with some of the rows that only one side has."""
+    found = {}
+    with duckdb.connect() as con:
+        for name, data in (("l", left), ("r", right)):
+            con.execute(f"attach {literal(str(data.warehouse))} as {name} (read_only)")
+        tables = con.execute(
+            "select schema_name || '.' || table_name from duckdb_tables() where database_name = 'r' "
+            "and schema_name in ('staging', 'intermediate', 'marts') "
+            "and not contains(table_name, '_touched__') and not contains(table_name, '__changed_')"
+        ).fetchall()
+        assert len(tables) >= 20
+        for (table,) in tables:
+            columns = ", ".join(row[0] for row in con.execute(f"describe r.{table}").fetchall())
+            rows = [
+                f"{'only by increments' if one == 'l' else 'only anew'}: {row}"
+                for one, other in (("l", "r"), ("r", "l"))
+                for row in con.execute(
+                    f"select {columns} from {one}.{table} "
+                    f"except all select {columns} from {other}.{table} order by all limit 3"
+                ).fetchall()
+            ]
+            if rows:
+                found[table] = rows
+    return found
+
+
+@pytest.fixture(scope="module")
+def as_of_days() -> Iterator[date | None]:
+    """The last metric day of each run: the latest event's, earlier, later, back."""
+    days = [None, LAST_DAY - timedelta(days=20), None, LAST_DAY + timedelta(days=40)]
+    return iter([days[n % len(days)] for n in range(RUNS)])
+
+
+def test_increments_leave_what_a_full_rebuild_would(
+    tmp_path: Path, as_of_days: Iterator[date | None]
+) -> None:
+    sequence = Sequence(tmp_path)
+    for number, as_of in enumerate(as_of_days):
+        sequence.take_in(number)
+        is_anew = build(sequence.data, as_of)
+        assert is_anew == (number == 0)
+        assert build(sequence.anew, as_of, full_refresh=True)
+        assert differing_rows(sequence.data, sequence.anew) == {}, f"after run {number + 1}"
