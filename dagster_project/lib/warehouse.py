@@ -120,7 +120,7 @@ def prepare_warehouse(
     new = [e for e in entries if (e.shop_id, e.dataset, e.file_id) not in published]
     basis = basis_fingerprint(data)
     with open_warehouse(data.warehouse) as con:
-        for schema in ("raw", "raw_new", "raw_changed"):
+        for schema in ("raw", "raw_new", "raw_changed", "changes"):
             con.execute(f"create schema if not exists {schema}")
         load_own_settings(con, data)
         absorbed = None if full_refresh else _absorbed(con, basis)

@@ -69,8 +69,6 @@
     {%- set listed = touched_relation(touched.by) if touched -%}
     {%- set from_column = touched.from if touched -%}
     {%- set changes = api.Relation.create(database=target.database, schema="changes", identifier=target.identifier) -%}
-    create schema if not exists {{ changes.without_identifier() }};
-
     create or replace table {{ changes }} as
     with stored as materialized (
         select

@@ -1,6 +1,6 @@
 -- grain: shop_id x metric_date x metric
 {% set touched = {"by": "int_touched__shop_days", "key": ["shop_id"], "from": "metric_date"} %}
--- depends_on: {{ ref(touched.by) }}
+{%- do ref(touched.by) if not execute %}
 {{ config(materialized="incremental", meta={"touched": touched}) }}
 {% set numerators = {
     "nrr": "negative_review_orders",
