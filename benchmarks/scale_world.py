@@ -1,8 +1,8 @@
 """What happens in the shops of the benchmarks, as SQL: every order follows from its number.
 
-An order is (shop_number, day_index, k): the k-th of that shop and day. All that is known of it comes
-from a hash of these and the seed, so any part of any history can be made alone, in any order, and
-the orders of a smaller history are orders of the larger one too. Times ending in `_s` are seconds
+An order is (shop_number, day_index, k): the k-th of that shop and day. All that is known of it
+comes from a hash of these and the seed, so any part of any history can be made alone, and the
+orders of a smaller history are orders of the larger one too. Times ending in `_s` are seconds
 since 1970 of naive shop time. Wares, reasons and texts are those of the sample
 (`dagster_project/lib/sample`). DuckDB's hash may change with its version, and with it the data.
 """
@@ -159,17 +159,13 @@ _STATES = {
 }
 
 
-def _table(
-    con: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Mapping[str, object]]
-) -> None:
+def _table(con: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Mapping[str, object]]) -> None:
     con.register("_rows", pa.Table.from_pylist([dict(row) for row in rows]))
     con.execute(f"create or replace temp table {name} as select * from _rows")
     con.unregister("_rows")
 
 
-def _shops(
-    history: History, skus: Sequence[Mapping[str, object]]
-) -> list[dict[str, object]]:
+def _shops(history: History, skus: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     """Large shops and small ones: the largest has some ten times the orders of the smallest."""
     weights = [1 / number**0.5 for number in range(1, history.shops + 1)]
     return [
@@ -254,7 +250,7 @@ def orders_sql(
 
 
 def facts_sql(history: History, orders: str) -> str:
-    """SQL of what happens to orders: order_id, created_s, cancelled_s, delivered_s, n_lines, …
+    """SQL of what happens to orders: order_id, created_s, cancelled_s, delivered_s, n_lines.
 
     `h` is the order's own hash and `h_slot` that of the event of its slot; `is_split` says that the
     last line comes a day later. Other columns of `orders` pass through.
@@ -372,8 +368,8 @@ def order_rows_sql(history: History, orders: str, now: int, extras: str) -> str:
             w.order_status,
             w.order_substatus,
             l.quantity,
-            l.paid / l.scale as sku_subtotal_after_discount,
-            l.amount / l.scale as order_amount,
+            cast(l.paid / l.scale as decimal(18, 2)) as sku_subtotal_after_discount,
+            cast(l.amount / l.scale as decimal(18, 2)) as order_amount,
             moment(l.created_s) as created_time,
             known(l.line_delivered_s, {now}) as delivered_time,
             known(l.cancelled_s, {now}) as cancelled_time,
@@ -491,13 +487,13 @@ def request_rows_sql(requests: str, since: int, now: int, extras: str) -> str:
             r.order_id,
             r.sku_id,
             r.seller_sku,
-            r.amount / r.scale as order_amount,
+            cast(r.amount / r.scale as decimal(18, 2)) as order_amount,
             pick(['Return and refund', 'Return and refund', 'Refund only', null],
                 part(r.h_slot, 7)) as return_type,
             moment(r.requested_s) as time_requested,
             pick(if(part(r.h_slot, 8) < 0.75, w.local, w.english), part(r.h_slot, 9))
                 as return_reason,
-            r.paid / r.scale as return_unit_price,
+            cast(r.paid / r.scale as decimal(18, 2)) as return_unit_price,
             r.quantity as return_quantity,
             case
                 when r.outcome is null then null

@@ -52,6 +52,12 @@ def run(
     strict: Annotated[
         bool, typer.Option("--strict", help="End with 1 when a new file was set aside.")
     ] = False,
+    full_refresh: Annotated[
+        bool,
+        typer.Option(
+            "--full-refresh", help="Build all models anew, not only what new files touch."
+        ),
+    ] = False,
 ) -> None:
     """Ingest what is new, check it, compute the rates and publish them."""
     from dagster_project.lib import summary
@@ -66,7 +72,8 @@ def run(
     with _errors_for_people(err):
         read_shops(data.shops_csv)
         with _progress(err) as say:
-            outcome = run_job(data, as_of.date() if as_of else None, say)
+            last_day = as_of.date() if as_of else None
+            outcome = run_job(data, last_day, say, full_refresh=full_refresh)
         if outcome.published:
             with connect(data.published / "marts.duckdb", read_only=True) as marts:
                 out.print(summary.summarise(marts))

@@ -48,7 +48,13 @@ def prepare_instance(data: DataDir) -> None:
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "true"
 
 
-def run_job(data: DataDir, as_of: date | None, say: Callable[[str], None]) -> RunOutcome:
+def run_job(
+    data: DataDir,
+    as_of: date | None,
+    say: Callable[[str], None],
+    *,
+    full_refresh: bool = False,
+) -> RunOutcome:
     """Run the daily job once; what it logs goes to `data/logs`, what people need to the outcome.
 
     Raises BusyError when another run is at work, FeedbackError when dbt cannot read its project.
@@ -101,7 +107,14 @@ def run_job(data: DataDir, as_of: date | None, say: Callable[[str], None]) -> Ru
             run_id=outcome.run_id,
             resources={"data": DataDirectory(root=str(data.root))},
             run_config={
-                "ops": {"ingest": {"config": {"as_of": as_of.isoformat() if as_of else None}}}
+                "ops": {
+                    "ingest": {
+                        "config": {
+                            "as_of": as_of.isoformat() if as_of else None,
+                            "full_refresh": full_refresh,
+                        }
+                    }
+                }
             },
             raise_on_error=False,
         )

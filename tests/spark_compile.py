@@ -1,7 +1,7 @@
 """Compiles the dbt project's models for the Spark adapter, in a process of its own, without Spark.
 
-`python -m tests.spark_compile WORK_DIR` writes `WORK_DIR/compiled.json`: the SQL of every model by
-form (see `FORMS`) and model name. dbt-spark and dbt's compiler are the real ones; only the
+`python -m tests.spark_compile WORK_DIR` writes `WORK_DIR/compiled.json`: the SQL of every model and
+data test by form (see `FORMS`) and name. dbt-spark and dbt's compiler are the real ones; only the
 connection is replaced, by one that answers the few questions that models ask while they compile.
 """
 
@@ -13,9 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-
-# dbt-spark only asks whether it could be imported
-sys.modules.setdefault("pyspark", ModuleType("pyspark"))
+from unittest import mock
 
 import yaml
 from dbt.adapters.contracts.connection import Connection, ConnectionState
@@ -53,7 +51,7 @@ PROFILE = {
 
 
 class PretendedSpark(SparkConnectionWrapper):
-    """Answers what is asked while compiling; refuses all else, which then shows as a failed test."""
+    """Answers what models ask while they compile; refuses all else."""
 
     has_marts = False
 
@@ -64,11 +62,11 @@ class PretendedSpark(SparkConnectionWrapper):
         self._columns, self._rows = self._answer(sql[sql.rfind("*/") + 2 :].strip().lower())
 
     def _answer(self, question: str) -> tuple[list[str], list[tuple[object, ...]]]:
-        if question.startswith("show table extended in marts"):
-            mart = ("marts", "metric_status_daily", False, "Type: MANAGED")
-            return ["database", "tableName", "isTemporary", "information"], [mart][: self.has_marts]
         if question.startswith("show table extended in"):
-            return ["database", "tableName", "isTemporary", "information"], []
+            mart: tuple[object, ...] = ("marts", "metric_status_daily", False, "Type: MANAGED")
+            has_it = self.has_marts and question.startswith("show table extended in marts")
+            return ["database", "tableName", "isTemporary", "information"], [mart] if has_it else []
+        # an increment that reads no record anew has only some of the parts of one that does
         if question.startswith("select 1 from raw.reread"):
             return ["1"], [(1,)]
         raise ValueError(f"models ask Spark while they compile: {question}")
@@ -135,9 +133,13 @@ def compile_forms(work: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def main(work: Path) -> None:
-    SparkConnectionManager.open = staticmethod(open_pretended)
     (work / "profiles.yml").write_text(yaml.safe_dump(PROFILE), encoding="utf-8")
-    compiled = dict(compile_forms(work))
+    with (
+        # dbt-spark only asks whether it can be imported
+        mock.patch.dict(sys.modules, pyspark=ModuleType("pyspark")),
+        mock.patch.object(SparkConnectionManager, "open", staticmethod(open_pretended)),
+    ):
+        compiled = dict(compile_forms(work))
     (work / "compiled.json").write_text(json.dumps(compiled), encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ from dagster_project.lib.contracts import Rule, load_datasets
 from dagster_project.lib.ledger import QualityResult
 from dagster_project.lib.raw_store import LINEAGE
 from dagster_project.lib.sql import identifier
-from dagster_project.lib.warehouse import RUN_TABLES
+from dagster_project.lib.warehouse import RUN_TABLES, show_known_orders
 from dagster_project.quality.gates import Suite, check, publish_suites, raw_suites
 from tests.support import Published
 
@@ -85,6 +85,7 @@ class RawData:
                 self._create(f"{schema}.{name}", columns)
             files = {name: kind for name, (kind, _) in RUN_TABLES["files"][1].items()}
             self._create(f"{schema}.files", files)
+        show_known_orders(self.con, is_anew=True)
         self.orders("a", range(64))
         self.orders("b", range(100, 110), schemas=("raw",))
         self.returns("a", range(63))
@@ -600,12 +601,17 @@ def clean_warehouse(published: Published, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
-@pytest.fixture
-def warehouse(clean_warehouse: Path, tmp_path: Path) -> Iterator[Connection]:
+@pytest.fixture(params=["a first run", "an increment"])
+def warehouse(
+    clean_warehouse: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Connection]:
+    """The clean warehouse before its marts are published: all of them new, or the last days."""
+    first_day = date(1900, 1, 1) if request.param == "a first run" else EARLIER
     path = tmp_path / "warehouse.duckdb"
     path.write_bytes(clean_warehouse.read_bytes())
     with duckdb.connect(str(path)) as con:
         con.execute("set timezone = 'UTC'")
+        con.execute("insert into unpublished.shop_days select shop_id, ? from raw.shops", [first_day])
         yield con
 
 

@@ -18,9 +18,13 @@ _SECONDS_BETWEEN_LINES = 3.0
 
 
 class IngestConfig(dg.Config):
-    """`as_of`: the last metric day, as YYYY-MM-DD; none = the latest day with an event."""
+    """`as_of`: the last metric day, as YYYY-MM-DD; none = the latest day with an event.
+
+    `full_refresh`: build all models anew, also when nothing is new.
+    """
 
     as_of: str | None = None
+    full_refresh: bool = False
 
 
 def _specs() -> Iterator[dg.AssetSpec]:
@@ -63,10 +67,13 @@ def ingest_exports(
     with Ledger.open(data.paths.ledger) as ledger:
         batch = ingest(data.paths, ledger, _progress(context))
         inputs = inputs_fingerprint(data.paths, ledger, as_of)
-        if (read_manifest(data.paths) or {}).get("inputs") == inputs:
+        is_published = (read_manifest(data.paths) or {}).get("inputs") == inputs
+        if is_published and not config.full_refresh:
             context.log.info("Nothing new: the last publication covers all there is.")
             return
-        prepare_warehouse(data.paths, ledger, context.run_id, as_of, inputs)
+        prepare_warehouse(
+            data.paths, ledger, context.run_id, as_of, inputs, full_refresh=config.full_refresh
+        )
     for spec in _specs():
         mine = [e for e in batch.files if e.dataset == spec.key.path[-1]]
         yield dg.MaterializeResult(

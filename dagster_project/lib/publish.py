@@ -96,6 +96,8 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
     building.rename(versions / publication_id)
     _sync(versions)
     _swap(data.published, publication_id)
+    with open_warehouse(data.warehouse) as con:
+        con.execute("delete from unpublished.shop_days")
     others = sorted(path for path in versions.iterdir() if path.name != publication_id)
     for version in others[: 1 - _KEPT_VERSIONS]:
         shutil.rmtree(version)

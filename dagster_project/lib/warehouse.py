@@ -111,7 +111,7 @@ def prepare_warehouse(
 
     `raw.<dataset>` has all rows that count, `raw_new.<dataset>` those of files that no publication
     has used yet, `raw_changed.<dataset>` those of files that came or went since the models were
-    built; `own_settings` has the data directory's own settings. The models are to be built anew,
+    built; `raw.known_orders` is for the gates; `own_settings` has the data directory's own settings. The models are to be built anew,
     with nothing in `raw_changed`, when `full_refresh` is asked for, when anything but files changed
     or when the run that built them last did not end. Raises ConfigurationError.
     """
@@ -143,6 +143,7 @@ def prepare_warehouse(
             _show(con, "raw", dataset, entries, data.raw)
             _show(con, "raw_new", dataset, new, data.raw)
             _show(con, "raw_changed", dataset, [*changes.came, *changes.went], data.raw)
+        show_known_orders(con, is_anew=absorbed is None)
 
 
 @dataclass(frozen=True)
@@ -240,9 +241,10 @@ def begin_models(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def settle_models(con: duckdb.DuckDBPyConnection) -> None:
-    """Note what the models, all of them built, stand for."""
+    """Note what the models, all of them built, stand for, and which days are to be checked."""
     names = ", ".join(f.name for f in fields(AbsorbedFile))
     con.execute("begin")
+    _note_unpublished_days(con)
     con.execute("create schema absorbed")
     con.execute(
         f"create table absorbed.files as select {names} from raw.files where status = 'loaded'"
@@ -252,6 +254,46 @@ def settle_models(con: duckdb.DuckDBPyConnection) -> None:
         "from raw.run as r left join intermediate.int_parameters as p on true"
     )
     con.execute("commit")
+
+
+def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
+    """Show, as schema `unpublished`, the mart rows that were computed since the last publication.
+
+    `unpublished.shop_days` has from which day on a shop's are; those of a run whose gate closed stay
+    until a publication has them.
+    """
+    con.execute("create schema if not exists unpublished")
+    con.execute(
+        "create table if not exists unpublished.shop_days (shop_id varchar, from_date date)"
+    )
+    (is_anew,) = con.execute("select absorbed_as_of is null from raw.run").fetchall()[0]
+    computed = (
+        "select shop_id, date '1900-01-01' as from_date from raw.shops "
+        "union select shop_id, date '1900-01-01' from marts.shop_metrics_daily"
+        if is_anew
+        else "from intermediate.int_touched__shop_days union all by name "
+        "select shop_id, from_date from intermediate.int_touched__product_days"
+    )
+    con.execute(
+        "create or replace table unpublished.shop_days as "
+        "select shop_id, min(from_date) as from_date "
+        f"from (from unpublished.shop_days union all by name {computed}) group by shop_id"
+    )
+    for table in (
+        "shop_metrics_daily",
+        "product_metrics_daily",
+        "reason_metrics_daily",
+        "product_reason_metrics_daily",
+    ):
+        con.execute(
+            f"create or replace view unpublished.{table} as select m.* from marts.{table} as m "
+            "inner join unpublished.shop_days as k "
+            "on m.shop_id = k.shop_id and m.metric_date >= k.from_date "
+            "where m.metric_date >= (select min(from_date) from unpublished.shop_days)"
+        )
+    con.execute(
+        "create or replace view unpublished.feedback_events as from marts.feedback_events"
+    )
 
 
 def basis_fingerprint(data: DataDir) -> str:
@@ -292,6 +334,24 @@ def raw_columns(dataset: Dataset, schema: str = "raw") -> dict[str, str]:
     """The columns of a dataset's raw relation and their types, by schema."""
     gone = {"_is_gone": "BOOLEAN"} if schema == "raw_changed" else {}
     return {c.name: c.type for c in dataset.columns} | LINEAGE | gone
+
+
+def show_known_orders(con: duckdb.DuckDBPyConnection, *, is_anew: bool) -> None:
+    """`raw.known_orders`: the order lines of all files, found by `hash(order_id)` as `order_key`.
+
+    Where the models stand for earlier files they are asked: they have the number at hand.
+    """
+    new = "raw" if is_anew else "raw_changed"
+    query = (
+        "select hash(order_id) as order_key, shop_id, order_id, _file_id, _row_number "
+        f"from {new}.orders"
+    )
+    if not is_anew:
+        query += (
+            " union all select order_key, shop_id, order_id, file_id, row_number "
+            "from staging.stg_exports__order_lines"
+        )
+    con.execute(f"create or replace view raw.known_orders as {query}")
 
 
 def _load_files(con: duckdb.DuckDBPyConnection, schema: str, entries: list[FileEntry]) -> None:

@@ -10,9 +10,10 @@ columns would ask for their types through PostgreSQL's catalogue, which DuckDB d
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
+import great_expectations.expectations as gxe
 import sqlalchemy as sa
 from duckdb_engine import ConnectionWrapper
 
@@ -69,9 +70,24 @@ class _Connection(ConnectionWrapper):  # type: ignore[misc]
         self.closed = True
 
 
+class UnexpectedRowsCount(gxe.UnexpectedRowsExpectation):  # type: ignore[misc]
+    """The number of unexpected rows without the rows, which saves running the query twice."""
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.row_count",)
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: Any = None,
+    ) -> dict[str, Any]:
+        rows = metrics["unexpected_rows_query.row_count"]
+        return {"success": rows == 0, "result": {"observed_value": rows}}
+
+
 def add_duckdb(context: Any, name: str, connection: duckdb.DuckDBPyConnection) -> Any:
-    """A data source of `context` on an open DuckDB connection."""
-    return context.data_sources.add_sql(
+    """A data source of `context` on an open DuckDB connection, in place of an earlier one."""
+    return context.data_sources.add_or_update_sql(
         name,
         connection_string="duckdb://",
         kwargs={

@@ -97,7 +97,7 @@ all_events as (
 events as (
     select
         e.*,
-        {{ number_of(["e.shop_id", "e.order_id"]) }} as order_key
+        {{ number_of(["e.order_id"]) }} as order_key
     from all_events as e
     {{ where_touched("e", touched) }}
 ),

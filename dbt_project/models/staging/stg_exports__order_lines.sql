@@ -18,7 +18,7 @@
             "delivered_date": ["delivered_time", "cast(v.delivered_time as date)"],
             "cancelled_date": ["cancelled_time", "cast(v.cancelled_time as date)"],
         },
-        own={"order_key": number_of(["v.shop_id", "v.order_id"])},
+        own={"order_key": number_of(["v.order_id"])},
         newest_first="exported_at desc, file_id desc, row_number desc",
         touched=touched,
     )
