@@ -209,7 +209,7 @@ def _skus(history: History, shop_number: int, region: Region) -> list[dict[str, 
 
 
 def _days(history: History) -> list[dict[str, object]]:
-    days = []
+    days: list[dict[str, object]] = []
     for index in range(history.days + len(history.increments)):
         lines, shared = history.lines_of(index)
         days.append(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -14,6 +13,7 @@ from dagster_project.instance_store import quick_history
 from dagster_project.lib.database import one_run_at_a_time
 from dagster_project.lib.dbt_manifest import ensure_manifest
 from dagster_project.lib.paths import DataDir
+from dagster_project.lib.steps import Moment, Step
 
 # Pools of one slot each: everything that writes waits for its turn.
 _INSTANCE_YAML = """telemetry:
@@ -26,14 +26,14 @@ concurrency:
 
 @dataclass
 class RunOutcome:
-    """What became of a run; `steps` are (name, seconds), `errors` are messages for people."""
+    """What became of a run; `errors` are messages for people."""
 
     run_id: str
     succeeded: bool = False
     published: bool = False
     misconfigured: bool = False
     errors: list[str] = field(default_factory=list)
-    steps: list[tuple[str, float]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -59,7 +59,7 @@ def run_job(
 
     Raises BusyError when another run is at work, FeedbackError when dbt cannot read its project.
     """
-    started = time.monotonic()
+    started = Moment.now()
     with one_run_at_a_time(data.lock, wait=False):
         pass  # a person is told at once what the job itself would wait for
     prepare_instance(data)
@@ -74,8 +74,8 @@ def run_job(
     from dagster_project.defs.resources import DataDirectory
 
     outcome = RunOutcome(run_id=make_new_run_id())
-    outcome.steps.append(("start (imports, dbt manifest)", time.monotonic() - started))
-    began: dict[str, float] = {}
+    outcome.steps.append(started.step("start (imports, dbt manifest)"))
+    began: dict[str, Moment] = {}
 
     def on_event(entry: Any) -> None:
         event = entry.dagster_event
@@ -86,11 +86,11 @@ def run_job(
         if event.step_key is None:
             return
         if event.is_step_start:
-            began[event.step_key] = time.monotonic()
+            began[event.step_key] = Moment.now()
             say(event.step_key)
         elif event.is_step_success or event.is_step_failure:
-            seconds = time.monotonic() - began.get(event.step_key, time.monotonic())
-            outcome.steps.append((event.step_key, seconds))
+            moment = began.get(event.step_key) or Moment.now()
+            outcome.steps.append(moment.step(event.step_key))
 
     job = defs.resolve_job_def("daily_run")
     log = data.logs / f"{outcome.run_id}.log"

@@ -19,6 +19,7 @@ from rich.text import Text
 from dagster_project.lib.contracts import load_settings
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DataDir
+from dagster_project.lib.steps import Step
 
 _STATUS_STYLES = {"ok": "green", "at_risk": "yellow", "breach": "bold red"}
 _TOP = 3
@@ -80,12 +81,12 @@ def show_refused(
     return table
 
 
-def show_steps(steps: Sequence[tuple[str, float]]) -> RenderableType:
+def show_steps(steps: Sequence[Step]) -> RenderableType:
     """Seconds per step."""
     table = _table("Time per step", "Step", "Seconds")
-    for name, seconds in steps:
-        table.add_row(name, f"{seconds:.1f}")
-    table.add_row("total", f"{sum(s for _, s in steps):.1f}", style="bold")
+    for step in steps:
+        table.add_row(step.name, f"{step.seconds:.1f}")
+    table.add_row("total", f"{sum(step.seconds for step in steps):.1f}", style="bold")
     return table
 
 

@@ -24,7 +24,7 @@
 
 {#- Trimmed, inner white space folded to one space. -#}
 {% macro default__fold_space(text) -%}
-    trim(regexp_replace({{ text }}, '[\s\p{Z}\x{1c}-\x{1f}\x{85}\x{200b}]+', ' ', 'g'))
+    trim(regexp_replace({{ text }}, '[\s\x{0b}\p{Z}\x{1c}-\x{1f}\x{85}\x{200b}]+', ' ', 'g'))
 {%- endmacro %}
 
 {% macro spark__fold_space(text) -%}

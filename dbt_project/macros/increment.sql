@@ -6,7 +6,7 @@
     {%- if not execute or flags.FULL_REFRESH or model.resource_type == "unit_test" -%}
         {{ return(false) }}
     {%- endif -%}
-    {{ return(load_relation(api.Relation.create(database=target.database, schema="marts", identifier="metric_status_daily")) is not none) }}
+    {{ return(load_relation(api.Relation.create(database=this.database, schema="marts", identifier="metric_status_daily")) is not none) }}
 {% endmacro %}
 
 {#- Of a relation only the touched keys; all of it in a full build. -#}
@@ -40,8 +40,19 @@
 {#- What the latest increment took out of a model's table and put into it: its columns and
     `is_added`. Only an increment may ask. -#}
 {% macro changes_of(name) -%}
-    {%- set changed = ref(name) -%}
-    {{ return(api.Relation.create(database=changed.database, schema="changes", identifier=name)) }}
+    {%- do ref(name) -%}
+    {{ return(changes_relation(name)) }}
+{%- endmacro %}
+
+{% macro changes_relation(name) -%}
+    {{ return(api.Relation.create(database=this.database, schema="changes", identifier=name)) }}
+{%- endmacro %}
+
+{#- What a model says of the keys that an increment replaces; none for one that has no such keys. -#}
+{% macro touched_keys(name) -%}
+    {%- for node in graph.nodes.values() if node.resource_type == "model" and node.name == name -%}
+        {{ return(node.config.meta.get("touched")) }}
+    {%- endfor -%}
 {%- endmacro %}
 
 {#- Whether changed records of a dataset must be read anew from all files of some shops. -#}
@@ -60,7 +71,7 @@
 {%- endmacro %}
 
 {% macro default__replace_touched(target, fresh, columns) -%}
-    {{ exceptions.raise_compiler_error("Increments are not built for this engine yet; run with --full-refresh.") }}
+    {{ exceptions.raise_compiler_error("Increments are not built for this engine yet.") }}
 {%- endmacro %}
 
 {% macro duckdb__replace_touched(target, fresh, columns) -%}
@@ -68,7 +79,7 @@
     {%- set touched = model.config.meta.get("touched") -%}
     {%- set listed = touched_relation(touched.by) if touched -%}
     {%- set from_column = touched.from if touched -%}
-    {%- set changes = api.Relation.create(database=target.database, schema="changes", identifier=target.identifier) -%}
+    {%- set changes = changes_relation(target.identifier) -%}
     create or replace table {{ changes }} as
     with stored as materialized (
         select

@@ -91,7 +91,7 @@ changes as (
 {% macro running_counts(relation, measures, partition, day) -%}
     {% for measure in measures -%}
     cast(sum(coalesce({{ relation }}.{{ measure }}, 0)) over (
-        partition by {{ partition }} order by {{ day }} rows unbounded preceding
+        partition by {{ partition }} order by {{ day }} nulls last rows unbounded preceding
     ) as bigint) as {{ measure }}{% if not loop.last %},{% endif %}
     {% endfor %}
 {%- endmacro %}
@@ -104,7 +104,7 @@ counts as (
     select
         {{ key | join(", ") }},
         change_date,
-        lead(change_date) over (partition by {{ key | join(", ") }} order by change_date) as next_change_date,
+        lead(change_date) over (partition by {{ key | join(", ") }} order by change_date nulls last) as next_change_date,
         {{ running_counts("changes", measures, key | join(", "), "change_date") }}
     from changes
 ),

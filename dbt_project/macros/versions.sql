@@ -5,6 +5,8 @@
     `own` are expressions that belong to a version and are never taken from an earlier one. The
     model's rows have all of these, the key and their lineage.
 
+    In a full build most records have one version only; they pass by what ranks the others.
+
     In an increment the row that the model has of a touched record stands for all versions that were
     known; where it cannot (`raw.reread`), they are read again. -#}
 {% macro latest_version(dataset, key, columns, newest_first, touched, own={}) -%}
@@ -13,7 +15,24 @@
     "missing_columns": "_missing_columns",
 } %}
 {%- set names = key + (columns | list) + (own | list) + (lineage | list) %}
-with versions as (
+{%- set record = [] %}
+{%- for column in key %}{%- do record.append("v." ~ column) %}{%- endfor %}
+with {% if not is_increment() -%}
+repeated as (
+    select record
+    from (select {{ number_of(record) }} as record from {{ source("raw", dataset) }} as v) as numbered
+    group by record
+    having count(*) > 1
+),
+
+single_versions as (
+    {{ _raw_versions(key, columns, own, lineage) }}
+    from {{ source("raw", dataset) }} as v
+    where not exists (select 1 from repeated where repeated.record = {{ number_of(record) }})
+),
+
+{% endif -%}
+versions as (
     {{ _raw_versions(key, columns, own, lineage) }}
     {%- if is_increment() %}
     from {{ source("raw_changed", dataset) }} as v
@@ -34,6 +53,7 @@ with versions as (
     {%- endif %}
     {%- else %}
     from {{ source("raw", dataset) }} as v
+    where exists (select 1 from repeated where repeated.record = {{ number_of(record) }})
     {%- endif %}
 ),
 
@@ -69,8 +89,8 @@ with_earlier_values as (
         first_value(ranked.{{ column }}) over (
             partition by {% for k in key %}ranked.{{ k }}{% if not loop.last %}, {% endif %}{% endfor %}
             order by
-                case when ranked.lacking like '%,{{ raw if raw is string else raw[0] }},%' then 1 else 0 end,
-                ranked.version_rank
+                case when ranked.lacking like '%,{{ raw if raw is string else raw[0] }},%' then 1 else 0 end nulls last,
+                ranked.version_rank nulls last
             rows between unbounded preceding and unbounded following
         ) as {{ column }},
         {%- endfor %}
@@ -86,6 +106,10 @@ latest_version as (
     select {{ names | join(", ") }}
     from with_earlier_values
     where version_rank = 1
+    {%- if not is_increment() %}
+    union all
+    select {{ names | join(", ") }} from single_versions
+    {%- endif %}
 )
 {%- do touched_relation(touched.by) if not execute %}
 {%- do source("raw_changed", dataset) if not execute %}

@@ -22,7 +22,7 @@ with reviews as (
         case when not is_negative then 'rating_above_2' end as rule,
         review_text as text,
         unmapped_reason,
-        cast(null as varchar) as unknown_status,
+        cast(null as string) as unknown_status,
         file_id,
         row_number
     from {{ ref("int_reviews__classified") }}
@@ -36,7 +36,7 @@ returns as (
         'sfrr' as metric,
         order_id,
         sku_id,
-        cast(null as varchar) as product_id,
+        cast(null as string) as product_id,
         request_date as event_date,
         cast(null as integer) as rating,
         reason_code,
@@ -63,10 +63,10 @@ complaints as (
         c.shop_id,
         'complaint:' || c.complaint_id as event_id,
         'complaint' as source,
-        cast(null as varchar) as metric,
+        cast(null as string) as metric,
         c.order_id,
         c.sku_id,
-        cast(null as varchar) as product_id,
+        cast(null as string) as product_id,
         c.complaint_date as event_date,
         cast(null as integer) as rating,
         'unclassified' as reason_code,
@@ -77,8 +77,8 @@ complaints as (
         false as is_sellers_part,
         'complaint_in_no_metric' as rule,
         nullif(concat_ws(' / ', c.complaint_type, c.complaint_subtype, c.complaint_detail), '') as text,
-        cast(null as varchar) as unmapped_reason,
-        cast(null as varchar) as unknown_status,
+        cast(null as string) as unmapped_reason,
+        cast(null as string) as unknown_status,
         c.file_id,
         c.row_number
     from {{ ref("stg_exports__complaints") }} as c

@@ -32,8 +32,8 @@ with touched as (
 {% else %}
 with touched as (
     select
-        cast(null as varchar) as shop_id,
-        cast(null as varchar) as event_id
+        cast(null as string) as shop_id,
+        cast(null as string) as event_id
     from {{ ref("int_touched__orders") }}
     where false
 )

@@ -38,13 +38,13 @@ ranked as (
         orders,
         delivered_orders,
         {{ rate("orders", "delivered_orders", "metric_state") }} as rate,
-        case when is_counted then cast(orders as double) / metric_orders end as share,
+        case when is_counted then cast(orders as double) / nullif(metric_orders, 0) end as share,
         case
             when is_counted
-                then row_number() over (
+                then cast(row_number() over (
                     partition by shop_id, metric_date, metric, is_counted
-                    order by orders desc, reason_code asc
-                )
+                    order by orders desc, reason_code asc nulls last
+                ) as bigint)
         end as rank
     from with_totals
 )

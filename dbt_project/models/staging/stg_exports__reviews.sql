@@ -42,7 +42,11 @@ first_versions as (
             first_row_number,
             row_number() over (
                 partition by shop_id, review_id
-                order by first_version_at, first_exported_at, first_file_id, first_row_number
+                order by
+                    first_version_at asc nulls last,
+                    first_exported_at asc nulls last,
+                    first_file_id asc nulls last,
+                    first_row_number asc nulls last
             ) as version_number
         from versions
     ) as numbered
@@ -57,22 +61,22 @@ with_first_rating as (
         v.product_id,
         v.sku_id,
         v.latest_rating,
-        f.initial_rating,
+        coalesce(f.initial_rating, v.initial_rating) as initial_rating,
         v.review_text,
         v.issue_type,
         v.review_date,
         v.updated_date,
         v.version_at,
-        f.first_version_at,
-        f.first_exported_at,
-        f.first_file_id,
-        f.first_row_number,
+        coalesce(f.first_version_at, v.first_version_at) as first_version_at,
+        coalesce(f.first_exported_at, v.first_exported_at) as first_exported_at,
+        coalesce(f.first_file_id, v.first_file_id) as first_file_id,
+        coalesce(f.first_row_number, v.first_row_number) as first_row_number,
         v.file_id,
         v.row_number,
         v.exported_at,
         v.missing_columns
     from latest_version as v
-    inner join first_versions as f
+    left join first_versions as f
         on v.shop_id = f.shop_id and v.review_id = f.review_id
 )
 

@@ -5,7 +5,7 @@
             {{ key | join(", ") }},
             valid_from,
             valid_to,
-            lead(valid_from) over (partition by {{ key | join(", ") }} order by valid_from) as next_valid_from
+            lead(valid_from) over (partition by {{ key | join(", ") }} order by valid_from nulls last) as next_valid_from
         from {{ model }}
     )
 
