@@ -102,7 +102,8 @@ select
     order_key,
     min(sku_no) as sku_no,
     max(sku_no) as last_sku_no,
-    max(version) as version
+    max(version) >> 16 as place,
+    cast(nullif(max(version) & 65535, 0) as integer) as delivered
 from order_rows
 group by order_key;
 
@@ -624,6 +625,8 @@ create temp table kinds as
 select
     cast(row_number() over () as integer) as kind_no,
     cast(dense_rank() over (order by metric, reason_code, is_counted) as integer) as product_kind_no,
+    cast(dense_rank() over (order by reason_code) as integer) as reason_no,
+    cast(metric = 'nrr' as integer) * 2 + cast(is_counted as integer) as rank_group,
     *
 from (select distinct metric, reason_code, category, fault, is_counted from ruled_events);
 
@@ -653,9 +656,11 @@ set variable is_latest_day_known = (
         inner join order_keys as k
             on
                 hash(r.shop_id, r.order_id) = k.order_key
-                and place(f.file_no, r._row_number) = k.version >> 16
+                and place(f.file_no, r._row_number) = k.place
         where
             f.dataset = 'orders'
+            -- ingest rejects events dated later than a day after the export
+            and r._exported_at >= getvariable('latest_day') - 1
             and greatest(r.created_time, r.delivered_time, r.cancelled_time)
             >= getvariable('latest_day')
     )
@@ -761,7 +766,7 @@ select
     k.order_key,
     k.sku_no = k.last_sku_no as is_single,
     p.product_no,
-    cast(nullif(k.version & 65535, 0) as integer) as delivered
+    k.delivered
 from order_keys as k
 semi join keys using (order_key)
 inner join order_sku_products as p on k.sku_no = p.sku_no;
@@ -832,20 +837,22 @@ from attributed as a
 inner join event_orders as e on a.order_key = e.order_key
 left join multi_products as m on a.order_key = m.order_key and a.product_no = m.product_no;
 
--- deliveries
+-- deliveries of products
+-- keyed by product and day in one number, the day in its low 16 bits
 create temp table deliveries as
-select p.product_no, p.shop_no, d.day, sum(d.orders)::bigint as orders
+select k, count(*) as orders
 from (
-    select sku_no, cast(version & 65535 as integer) as day, count(*) as orders
-    from order_keys
-    where sku_no = last_sku_no and version & 65535 <> 0
-    group by all
-) as d
-inner join order_sku_products as p using (sku_no)
-group by p.product_no, p.shop_no, d.day;
+    select (p.product_no::bigint << 16) | o.delivered as k
+    from order_keys as o
+    inner join order_sku_products as p on o.sku_no = p.sku_no
+    where o.sku_no = o.last_sku_no and o.delivered is not null
+    union all
+    select (product_no::bigint << 16) | delivered from multi_products where delivered is not null
+)
+group by k;
 
 -- shop_metrics_daily
-create table shop_metrics_daily as
+create temp table shop_days as
 with firsts as (
     select
         order_key,
@@ -862,9 +869,16 @@ with firsts as (
 ),
 
 starts as (
-    select shop_no, day, orders as d from deliveries
+    select p.shop_no, o.delivered as day, count(*) as d
+    from order_keys as o
+    inner join order_sku_products as p on o.sku_no = p.sku_no
+    where o.sku_no = o.last_sku_no and o.delivered is not null
+    group by p.shop_no, o.delivered
     union all
-    select shop_no, delivered, 1 from multi_orders where delivered is not null
+    select shop_no, delivered, count(*)
+    from multi_orders
+    where delivered is not null
+    group by shop_no, delivered
 ),
 
 changes as (
@@ -915,7 +929,7 @@ first_days as (
     select shop_no, min(day) as first_day from starts group by shop_no
 ),
 
-shop_days as (
+days as (
     select shop_no, unnest(range(first_day, getvariable('as_of_day') + 1)) as day
     from first_days
 ),
@@ -924,13 +938,13 @@ counts as (
     select
         a.shop_no,
         a.day,
-        sum(c.d) over so_far as d,
-        coalesce(sum(c.n) over so_far, 0) as n,
-        coalesce(sum(c.l) over so_far, 0) as l,
-        coalesce(sum(c.p) over so_far, 0) as p,
-        coalesce(sum(c.v) over so_far, 0) as v,
-        coalesce(sum(c.s) over so_far, 0) as s
-    from shop_days as a
+        coalesce(sum(c.d) over so_far, 0)::bigint as d,
+        coalesce(sum(c.n) over so_far, 0)::bigint as n,
+        coalesce(sum(c.l) over so_far, 0)::bigint as l,
+        coalesce(sum(c.p) over so_far, 0)::bigint as p,
+        coalesce(sum(c.v) over so_far, 0)::bigint as v,
+        coalesce(sum(c.s) over so_far, 0)::bigint as s
+    from days as a
     left join daily as c on a.shop_no = c.shop_no and a.day = c.day
     window so_far as (partition by a.shop_no order by a.day rows unbounded preceding)
 ),
@@ -953,110 +967,102 @@ states as (
     inner join shops as h using (shop_no)
 )
 
+select * from states;
+create table shop_metrics_daily as
 select
     shop_id,
     date '1970-01-01' + cast(day as integer) as metric_date,
-    d::bigint as delivered_orders,
-    n::bigint as negative_review_orders,
-    l::bigint as seller_negative_review_orders,
-    p::bigint as product_negative_review_orders,
-    v::bigint as service_negative_review_orders,
-    s::bigint as seller_fault_return_orders,
-    case when nrr_state = 'ok' and d > 0 then n::double / d::bigint end as nrr,
-    case when nrr_state = 'ok' and d > 0 then l::double / d::bigint end as nrr_seller,
-    case when nrr_state = 'ok' and d > 0 then p::double / d::bigint end as nrr_product,
-    case when nrr_state = 'ok' and d > 0 then v::double / d::bigint end as nrr_service,
-    case when sfrr_state = 'ok' and d > 0 then s::double / d::bigint end as sfrr,
+    d as delivered_orders,
+    n as negative_review_orders,
+    l as seller_negative_review_orders,
+    p as product_negative_review_orders,
+    v as service_negative_review_orders,
+    s as seller_fault_return_orders,
+    case when nrr_state = 'ok' and d > 0 then n::double / d end as nrr,
+    case when nrr_state = 'ok' and d > 0 then l::double / d end as nrr_seller,
+    case when nrr_state = 'ok' and d > 0 then p::double / d end as nrr_product,
+    case when nrr_state = 'ok' and d > 0 then v::double / d end as nrr_service,
+    case when sfrr_state = 'ok' and d > 0 then s::double / d end as sfrr,
     nrr_state,
     sfrr_state
-from states;
+from shop_days;
 
 -- product_metrics_daily
 create table product_metrics_daily as
 with firsts as (
     select
         order_key,
-        product_no,
-        product_delivered as delivered,
-        min(day) filter (where metric = 'nrr') as nrr_day,
-        min(day) filter (where metric = 'sfrr') as sfrr_day
+        (product_no::bigint << 16) | product_delivered as k,
+        min(greatest(day - product_delivered, 0)) filter (where metric = 'nrr') as nrr_after,
+        min(greatest(day - product_delivered, 0)) filter (where metric = 'sfrr') as sfrr_after
     from events
     where is_counted and product_delivered is not null
     group by order_key, product_no, product_delivered
 ),
 
-starts as (
-    select product_no, day, orders as d from deliveries
-    union all
-    select product_no, delivered, count(*)
-    from multi_products
-    where delivered is not null
-    group by product_no, delivered
-),
-
 changes as (
-    select product_no, day, d, 0 as n, 0 as s from starts
+    -- deliveries in the low 24 bits, then 20 bits of reviews, then requests: one sum for all three
+    select k, orders as n from deliveries
     union all
-    select product_no, day + getvariable('window_days'), -d, 0, 0 from starts
+    select k + getvariable('window_days'), -orders from deliveries
     union all
-    select product_no, greatest(delivered, nrr_day), 0, 1, 0
+    select k + nrr_after, 1 << 24 from firsts where nrr_after < getvariable('window_days')
+    union all
+    select k + getvariable('window_days'), -(1 << 24)
     from firsts
-    where nrr_day < delivered + getvariable('window_days')
+    where nrr_after < getvariable('window_days')
     union all
-    select product_no, greatest(delivered, sfrr_day), 0, 0, 1
-    from firsts
-    where sfrr_day < delivered + getvariable('window_days')
+    select k + sfrr_after, 1::bigint << 44 from firsts where sfrr_after < getvariable('window_days')
     union all
-    select
-        product_no,
-        delivered + getvariable('window_days'),
-        0,
-        -cast(coalesce(nrr_day < delivered + getvariable('window_days'), false) as integer),
-        -cast(coalesce(sfrr_day < delivered + getvariable('window_days'), false) as integer)
+    select k + getvariable('window_days'), -(1::bigint << 44)
     from firsts
+    where sfrr_after < getvariable('window_days')
 ),
 
-daily as (
-    select product_no, day, sum(d)::bigint as d, sum(n)::bigint as n, sum(s)::bigint as s
-    from changes
-    group by product_no, day
-    order by product_no, day
+sorted as (
+    select * from changes order by k
 ),
 
 counts as (
-    -- every product's changes add up to nothing, so one running sum serves them all
+    -- every product's changes add up to nothing, so one running sum serves all of them; of several
+    -- changes on a day only the last lasts until a later one
     select
-        product_no,
-        day,
-        lead(day) over () as next_day,
-        sum(d) over (rows unbounded preceding)::bigint as d,
-        sum(n) over (rows unbounded preceding)::bigint as n,
-        sum(s) over (rows unbounded preceding)::bigint as s
-    from daily
+        k,
+        lead(k) over () as next_k,
+        sum(n) over (rows unbounded preceding)::bigint as n
+    from sorted
 ),
 
-product_days as (
+days as (
     select
-        product_no,
-        unnest(range(day, least(next_day, getvariable('as_of_day') + 1))) as day,
-        d,
-        n,
-        s
+        unnest(range(k, least(next_k, (k >> 16 << 16) | (getvariable('as_of_day') + 1)))) as k,
+        n
     from counts
-    where d > 0 and day <= getvariable('as_of_day')
+    where n > 0 and k < next_k and k & 65535 <= getvariable('as_of_day')
+),
+
+unpacked as (
+    select
+        cast(k >> 16 as integer) as product_no,
+        cast(k & 65535 as integer) as day,
+        n & 16777215 as delivered_orders,
+        (n >> 24) & 1048575 as negative_review_orders,
+        n >> 44 as seller_fault_return_orders
+    from days
 )
 
 select
     p.shop_id,
     p.product_key,
-    date '1970-01-01' + cast(c.day as integer) as metric_date,
-    c.d as delivered_orders,
-    c.n as negative_review_orders,
-    c.s as seller_fault_return_orders,
-    case when c.day <= p.nrr_until then c.n::double / c.d end as nrr,
-    case when c.day <= p.sfrr_until then c.s::double / c.d end as sfrr,
+    date '1970-01-01' + c.day as metric_date,
+    c.delivered_orders,
+    c.negative_review_orders,
+    c.seller_fault_return_orders,
+    case when c.day <= p.nrr_until then c.negative_review_orders::double / c.delivered_orders end as nrr,
+    case when c.day <= p.sfrr_until then c.seller_fault_return_orders::double / c.delivered_orders end
+        as sfrr,
     p.product_name
-from product_days as c
+from unpacked as c
 inner join (
     select
         p.product_no,
@@ -1079,78 +1085,68 @@ with firsts as (
     having min(day) < delivered + getvariable('window_days')
 ),
 
-daily as (
-    select shop_no, kind_no, day, sum(n)::bigint as n
-    from (
-        select shop_no, kind_no, greatest(delivered, day) as day, 1 as n from firsts
-        union all
-        select shop_no, kind_no, delivered + getvariable('window_days'), -1 from firsts
-    )
-    group by shop_no, kind_no, day
-    order by shop_no, kind_no, day
+changes as (
+    select (shop_no::bigint << 28) | (kind_no << 16) | greatest(delivered, day) as k, 1 as n
+    from firsts
+    union all
+    select (shop_no::bigint << 28) | (kind_no << 16) | (delivered + getvariable('window_days')), -1
+    from firsts
+),
+
+sorted as (
+    select * from changes order by k
 ),
 
 counts as (
     select
-        shop_no,
-        kind_no,
-        day,
-        lead(day) over () as next_day,
+        k,
+        lead(k) over () as next_k,
         sum(n) over (rows unbounded preceding)::bigint as n
-    from daily
+    from sorted
 ),
 
-reason_days as (
+days as (
     select
-        shop_no,
-        kind_no,
-        n,
-        unnest(range(day, least(next_day, getvariable('as_of_day') + 1))) as day
+        unnest(range(k, least(next_k, (k >> 16 << 16) | (getvariable('as_of_day') + 1)))) as k,
+        n
     from counts
-    where n > 0 and day <= getvariable('as_of_day')
+    where n > 0 and k < next_k and k & 65535 <= getvariable('as_of_day')
 ),
 
-with_totals as (
+ranked as (
     select
-        s.shop_id,
-        s.metric_date,
-        k.metric,
-        k.reason_code,
-        k.category,
-        k.fault,
-        k.is_counted,
-        r.n as orders,
-        s.delivered_orders,
-        case k.metric when 'nrr' then s.nrr_state else s.sfrr_state end as state,
-        case k.metric when 'nrr' then s.negative_review_orders else s.seller_fault_return_orders end
-            as metric_orders
-    from reason_days as r
-    inner join kinds as k using (kind_no)
-    inner join shops as h using (shop_no)
-    inner join shop_metrics_daily as s
-        on h.shop_id = s.shop_id and date '1970-01-01' + cast(r.day as integer) = s.metric_date
+        cast(d.k >> 28 as integer) as shop_no,
+        d.k & 65535 as day,
+        k.*,
+        d.n,
+        row_number() over (
+            partition by (d.k >> 28 << 20) | ((d.k & 65535) << 2) | k.rank_group
+            order by k.reason_no - d.n * 4096
+        ) as rank
+    from days as d
+    inner join kinds as k on (d.k >> 16) & 4095 = k.kind_no
 )
 
 select
-    shop_id,
-    metric_date,
-    metric,
-    reason_code,
-    category,
-    fault,
-    is_counted,
-    orders,
-    delivered_orders,
-    case when state = 'ok' and delivered_orders > 0 then orders::double / delivered_orders end as rate,
-    case when is_counted then orders::double / metric_orders end as share,
+    s.shop_id,
+    date '1970-01-01' + cast(r.day as integer) as metric_date,
+    r.metric,
+    r.reason_code,
+    r.category,
+    r.fault,
+    r.is_counted,
+    r.n as orders,
+    s.d as delivered_orders,
     case
-        when is_counted
-            then row_number() over (
-                partition by shop_id, metric_date, metric, is_counted
-                order by orders desc, reason_code
-            )
-    end as rank
-from with_totals;
+        when case r.metric when 'nrr' then s.nrr_state else s.sfrr_state end = 'ok' and s.d > 0
+            then r.n::double / s.d
+    end as rate,
+    case
+        when r.is_counted then r.n::double / case r.metric when 'nrr' then s.n else s.s end
+    end as share,
+    case when r.is_counted then r.rank end as rank
+from ranked as r
+inner join shop_days as s on r.shop_no = s.shop_no and r.day = s.day;
 
 -- product_reason_metrics_daily
 create table product_reason_metrics_daily as
@@ -1162,47 +1158,48 @@ with firsts as (
     having min(day) < product_delivered + getvariable('window_days')
 ),
 
-daily as (
-    select product_no, product_kind_no, day, sum(n)::bigint as n
-    from (
-        select product_no, product_kind_no, greatest(delivered, day) as day, 1 as n from firsts
-        union all
-        select product_no, product_kind_no, delivered + getvariable('window_days'), -1 from firsts
-    )
-    group by product_no, product_kind_no, day
-    order by product_no, product_kind_no, day
+changes as (
+    select (product_no::bigint << 28) | (product_kind_no << 16) | greatest(delivered, day) as k, 1 as n
+    from firsts
+    union all
+    select
+        (product_no::bigint << 28)
+        | (product_kind_no << 16)
+        | (delivered + getvariable('window_days')),
+        -1
+    from firsts
+),
+
+sorted as (
+    select * from changes order by k
 ),
 
 counts as (
     select
-        product_no,
-        product_kind_no,
-        day,
-        lead(day) over () as next_day,
+        k,
+        lead(k) over () as next_k,
         sum(n) over (rows unbounded preceding)::bigint as n
-    from daily
+    from sorted
 ),
 
-reason_days as (
+days as (
     select
-        product_no,
-        product_kind_no,
-        n,
-        unnest(range(day, least(next_day, getvariable('as_of_day') + 1))) as day
+        unnest(range(k, least(next_k, (k >> 16 << 16) | (getvariable('as_of_day') + 1)))) as k,
+        n
     from counts
-    where n > 0 and day <= getvariable('as_of_day')
+    where n > 0 and k < next_k and k & 65535 <= getvariable('as_of_day')
 )
 
 select
     p.shop_id,
     p.product_key,
-    date '1970-01-01' + cast(r.day as integer) as metric_date,
+    date '1970-01-01' + cast(d.k & 65535 as integer) as metric_date,
     k.metric,
     k.reason_code,
     k.is_counted,
-    r.n as orders
-from reason_days as r
-inner join products as p using (product_no)
+    d.n as orders
+from days as d
+inner join products as p on cast(d.k >> 28 as integer) = p.product_no
 inner join (
     select distinct product_kind_no, metric, reason_code, is_counted from kinds
-) as k using (product_kind_no);
+) as k on (d.k >> 16) & 4095 = k.product_kind_no;

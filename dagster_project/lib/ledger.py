@@ -162,6 +162,15 @@ class Ledger:
         ).fetchall()
         return [FileEntry(*row) for row in rows]
 
+    def batch_sizes(self) -> dict[tuple[str, str], int]:
+        """The number of files that were loaded into each batch's Parquet, by batch and dataset."""
+        return {
+            (batch_id, dataset): files
+            for batch_id, dataset, files in self.con.execute(
+                "select batch_id, dataset, count(*) from files where status = 'loaded' group by all"
+            ).fetchall()
+        }
+
     def commit_batch(self, files: Sequence[FileEntry], rejects: Sequence[Reject]) -> None:
         """Make a batch exist, all of it or nothing."""
         self.con.execute("begin")

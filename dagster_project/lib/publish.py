@@ -21,7 +21,12 @@ from dagster_project.lib.landing import sha256
 from dagster_project.lib.ledger import Ledger, Publication
 from dagster_project.lib.paths import GATES_DIR, DataDir
 from dagster_project.lib.sql import identifier, literal
-from dagster_project.lib.warehouse import code_version, open_warehouse
+from dagster_project.lib.warehouse import (
+    code_version,
+    note_published,
+    open_warehouse,
+    published_marts,
+)
 
 # The published marts and the order of their rows, so that the same marts give the same files.
 MARTS = {
@@ -71,11 +76,11 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
     _clear_litter(data.published)
     building = versions / f".building-{publication_id}"
     (building / "parquet").mkdir(parents=True)
-    previous = data.published / "marts.duckdb"
+    previous = data.published / "current"
     with open_warehouse(data.warehouse) as con:
-        counts = _write_tables(con, ledger, building)
+        counts = _write_tables(con, ledger, building, previous.resolve())
         as_of, inputs = _run(con, run_id)
-        restatements = _restatements(con, previous) if previous.exists() else []
+        restatements = _restatements(con, previous / "marts.duckdb") if previous.exists() else []
     manifest: dict[str, Any] = {
         "publication_id": publication_id,
         "published_at": published_at.isoformat(timespec="seconds"),
@@ -97,7 +102,7 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
     _sync(versions)
     _swap(data.published, publication_id)
     with open_warehouse(data.warehouse) as con:
-        con.execute("delete from unpublished.shop_days")
+        note_published(con, publication_id)
     others = sorted(path for path in versions.iterdir() if path.name != publication_id)
     for version in others[: 1 - _KEPT_VERSIONS]:
         shutil.rmtree(version)
@@ -117,9 +122,19 @@ def read_manifest(data: DataDir) -> dict[str, Any] | None:
     return manifest
 
 
-def _write_tables(con: duckdb.DuckDBPyConnection, ledger: Ledger, building: Path) -> dict[str, int]:
+def _write_tables(
+    con: duckdb.DuckDBPyConnection, ledger: Ledger, building: Path, previous: Path
+) -> dict[str, int]:
+    """Write all tables as DuckDB and Parquet and count their rows; unchanged marts are taken over."""
+    kept = published_marts(con, previous.name) if previous.exists() else set()
+    if kept:
+        shutil.copyfile(previous / "marts.duckdb", building / "marts.duckdb")
+    for name in sorted(kept):
+        _take_over(previous / "parquet" / f"{name}.parquet", building / "parquet")
     queries = {
-        name: f"select * from marts.{name} order by {order}" for name, order in MARTS.items()
+        name: f"select * from marts.{name} order by {order}"
+        for name, order in MARTS.items()
+        if name not in kept
     }
     con.execute(
         f"attach {literal(str(building / 'marts.duckdb'))} as publication "
@@ -129,17 +144,27 @@ def _write_tables(con: duckdb.DuckDBPyConnection, ledger: Ledger, building: Path
         table = ledger.con.sql(query).to_arrow_table()
         con.register(f"_{name}", table)
         queries[name] = f"select * from _{name}"
-    counts = {}
     for name, query in queries.items():
         target = f"publication.main.{identifier(name)}"
-        con.execute(f"create table {target} as {query}")
+        con.execute(f"create or replace table {target} as {query}")
         parquet = literal(str(building / "parquet" / f"{name}.parquet"))
         con.execute(f"copy (from {target}) to {parquet} (format parquet, compression zstd)")
-        (counts[name],) = con.execute(f"select count(*) from {target}").fetchone() or (0,)
+    counts = {
+        name: con.execute(f"select count(*) from publication.main.{name}").fetchall()[0][0]
+        for name in (*MARTS, *LEDGER_TABLES)
+    }
     con.execute("detach publication")
     if (building / "marts.duckdb.wal").exists():
         raise RuntimeError("the publication's database was left with a write-ahead log")
     return counts
+
+
+def _take_over(file: Path, folder: Path) -> None:
+    """The same file in another folder, without its bytes being written where links can be made."""
+    try:
+        os.link(file, folder / file.name)
+    except OSError:
+        shutil.copyfile(file, folder / file.name)
 
 
 def _run(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[date | None, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
@@ -125,7 +125,7 @@ def prepare_warehouse(
         load_own_settings(con, data)
         absorbed = None if full_refresh else _absorbed(con, basis)
         changes = _changes(entries, absorbed.files) if absorbed else _Changes()
-        run = {
+        run: dict[str, object] = {
             "run_id": run_id,
             "as_of": as_of,
             "inputs": inputs,
@@ -139,10 +139,11 @@ def prepare_warehouse(
         _load_files(con, "raw", entries)
         _load_files(con, "raw_new", [e for e in new if e.status != "retracted"])
         _load_files(con, "raw_changed", [*changes.came, *changes.went])
+        store = _RawStore(con, data.raw, ledger.batch_sizes())
         for dataset in load_datasets().values():
-            _show(con, "raw", dataset, entries, data.raw)
-            _show(con, "raw_new", dataset, new, data.raw)
-            _show(con, "raw_changed", dataset, [*changes.came, *changes.went], data.raw)
+            store.show("raw", dataset, entries)
+            store.show("raw_new", dataset, new)
+            store.show("raw_changed", dataset, [*changes.came, *changes.went])
         show_known_orders(con, is_anew=absorbed is None)
 
 
@@ -259,13 +260,15 @@ def settle_models(con: duckdb.DuckDBPyConnection) -> None:
 def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
     """Show, as schema `unpublished`, the mart rows that were computed since the last publication.
 
-    `unpublished.shop_days` has from which day on a shop's are; those of a run whose gate closed stay
-    until a publication has them.
+    `unpublished.shop_days` has from which day on a shop's are, `unpublished.marts` the tables that
+    differ, `unpublished.since` that publication; what a run computed whose gate closed stays until a publication has it.
     """
     con.execute("create schema if not exists unpublished")
     con.execute(
         "create table if not exists unpublished.shop_days (shop_id varchar, from_date date)"
     )
+    con.execute("create table if not exists unpublished.marts (mart varchar)")
+    con.execute("create table if not exists unpublished.since (publication_id varchar)")
     (is_anew,) = con.execute("select absorbed_as_of is null from raw.run").fetchall()[0]
     computed = (
         "select shop_id, date '1900-01-01' as from_date from raw.shops "
@@ -279,6 +282,12 @@ def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
         "select shop_id, min(from_date) as from_date "
         f"from (from unpublished.shop_days union all by name {computed}) group by shop_id"
     )
+    marts = con.execute(
+        "select table_name from duckdb_tables() where schema_name = 'marts'"
+    ).fetchall()
+    for (mart,) in marts:
+        if is_anew or con.execute(f"select 1 from changes.{mart} limit 1").fetchall():
+            con.execute("insert into unpublished.marts values (?)", [mart])
     for table in (
         "shop_metrics_daily",
         "product_metrics_daily",
@@ -294,6 +303,27 @@ def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         "create or replace view unpublished.feedback_events as from marts.feedback_events"
     )
+
+
+def published_marts(con: duckdb.DuckDBPyConnection, publication_id: str) -> set[str]:
+    """The marts that are as that publication has them; none when it is not the last one."""
+    return {
+        mart
+        for (mart,) in con.execute(
+            "select table_name from duckdb_tables() where schema_name = 'marts' "
+            "and table_name not in (select mart from unpublished.marts) "
+            "and exists (select 1 from unpublished.since where publication_id = ?)",
+            [publication_id],
+        ).fetchall()
+    }
+
+
+def note_published(con: duckdb.DuckDBPyConnection, publication_id: str) -> None:
+    """Forget what was not published: now it is."""
+    con.execute("delete from unpublished.shop_days")
+    con.execute("delete from unpublished.marts")
+    con.execute("delete from unpublished.since")
+    con.execute("insert into unpublished.since values (?)", [publication_id])
 
 
 def basis_fingerprint(data: DataDir) -> str:
@@ -368,35 +398,51 @@ def _fill(
     con.unregister("_rows")
 
 
-def _show(
-    con: duckdb.DuckDBPyConnection,
-    schema: str,
-    dataset: Dataset,
-    entries: list[FileEntry],
-    raw: Path,
-) -> None:
-    """A view of the batches that hold the entries' rows; an empty one when there are none.
+@dataclass(frozen=True)
+class _RawStore:
+    """The raw store as views of the warehouse; `sizes` are the files loaded into each batch."""
 
-    In `raw_changed` also the rows of files that went, marked in the column `_is_gone`.
-    """
-    shown = ("loaded", "retracted") if schema == "raw_changed" else ("loaded",)
-    mine = [e for e in entries if e.dataset == dataset.name and e.status in shown]
-    batches = sorted({e.batch_id for e in mine})
-    view = f"{schema}.{identifier(dataset.name)}"
-    columns = raw_columns(dataset, schema)
-    rows = ", ".join(f"cast(null as {k}) as {identifier(n)}" for n, k in columns.items())
-    rows = f"select {rows} where false"
-    if batches:
-        paths = ", ".join(literal(str(batch_path(raw, dataset.name, b))) for b in batches)
-        # a batch older than a column of the contract has nulls in it; retracted files and earlier
-        # readings of the same bytes stay in their Parquet file unseen
-        gone = ", f.status <> 'loaded' as _is_gone" if schema == "raw_changed" else ""
-        statuses = ", ".join(map(literal, shown))
-        rows += (
-            " union all by name "
-            f"select r.*{gone} from read_parquet([{paths}], union_by_name = true) as r "
-            f"inner join {schema}.files as f on f.shop_id = r.shop_id "
-            "and f.file_id = r._file_id and f.exported_at = r._exported_at "
-            f"where f.dataset = {literal(dataset.name)} and f.status in ({statuses})"
-        )
-    con.execute(f"create or replace view {view} as {rows}")
+    con: duckdb.DuckDBPyConnection
+    raw: Path
+    sizes: dict[tuple[str, str], int]
+
+    def show(self, schema: str, dataset: Dataset, entries: list[FileEntry]) -> None:
+        """A view of the entries' rows; an empty one when there are none.
+
+        In `raw_changed` also the rows of files that went, marked in the column `_is_gone`.
+        """
+        shown = ("loaded", "retracted") if schema == "raw_changed" else ("loaded",)
+        batches: dict[str, list[FileEntry]] = defaultdict(list)
+        for entry in entries:
+            if entry.dataset == dataset.name and entry.status in shown:
+                batches[entry.batch_id].append(entry)
+        whole = [batch for batch, files in batches.items() if self._is_whole(batch, files)]
+        columns = raw_columns(dataset, schema)
+        nulls = ", ".join(f"cast(null as {k}) as {identifier(n)}" for n, k in columns.items())
+        parts = [f"select {nulls} where false"]
+        gone = "_is_gone" in columns
+        if whole:
+            more = ", false as _is_gone" if gone else ""
+            parts.append(f"select *{more} from {self._parquet(dataset, whole)}")
+        if partly := batches.keys() - set(whole):
+            # retracted files and earlier readings of the same bytes stay in their Parquet unseen
+            more = ", f.status <> 'loaded' as _is_gone" if gone else ""
+            parts.append(
+                f"select r.*{more} from {self._parquet(dataset, partly)} as r "
+                f"inner join {schema}.files as f on f.shop_id = r.shop_id "
+                "and f.file_id = r._file_id and f.exported_at = r._exported_at "
+                f"where f.dataset = {literal(dataset.name)} "
+                f"and f.status in ({', '.join(map(literal, shown))})"
+            )
+        view = f"{schema}.{identifier(dataset.name)}"
+        self.con.execute(f"create or replace view {view} as {' union all by name '.join(parts)}")
+
+    def _is_whole(self, batch_id: str, files: list[FileEntry]) -> bool:
+        """Whether all rows of the batch are shown, so that none need be told from others."""
+        is_loaded = all(file.status == "loaded" for file in files)
+        return is_loaded and len(files) == self.sizes[batch_id, files[0].dataset]
+
+    def _parquet(self, dataset: Dataset, batches: Iterable[str]) -> str:
+        # a batch older than a column of the contract has nulls in it
+        paths = [literal(str(batch_path(self.raw, dataset.name, b))) for b in sorted(batches)]
+        return f"read_parquet([{', '.join(paths)}], union_by_name = true)"
