@@ -27,9 +27,11 @@ check: $(READY) ## the same without the slow ones
 dev: $(READY) ## the Dagster UI on localhost
 	@$(BIN)/feedback dev --data-dir "$(DATA)"
 
-bench: $(READY) ## the figures of benchmarks/README.md
+bench: $(READY) ## the figures of benchmarks/README.md; LINES=100_000_000 for one size, WORK= to keep data
 	$(BIN)/python benchmarks/run_time.py
 	$(BIN)/python benchmarks/ingest_speed.py
+	$(BIN)/python benchmarks/scale.py $(if $(LINES),--lines $(LINES)) $(if $(WORK),--work $(WORK))
+	$(BIN)/python benchmarks/plot.py
 
 fuzz: $(READY) ## 20,000 damaged files through ingest; some minutes
 	$(BIN)/python benchmarks/fuzz_files.py

@@ -163,7 +163,7 @@ def _show_inputs(con: duckdb.DuckDBPyConnection, batches: dict[str, list[Path]])
 
 def _parts(script: str) -> list[tuple[str, str]]:
     """The script's parts: from a comment at the start of a paragraph to the next such."""
-    found = re.findall(r"(?:\A|\n\n)-- ([^\n]+)\n(.*?)(?=\n\n-- |\Z)", script, re.S)
+    found = re.findall(r"\n\n-- ([^\n]+)\n(.*?)(?=\n\n-- |\Z)", script, re.S)
     return [(name, body) for name, body in found]
 
 
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--compare", type=Path)
-    parser.add_argument("--as-of", type=lambda text: datetime.strptime(text, "%Y-%m-%d").date())  # noqa: DTZ007
+    parser.add_argument("--as-of", type=lambda text: datetime.strptime(text, "%Y-%m-%d").date())
     options = parser.parse_args()
     steps = run_floor(DataDir(options.data_dir.resolve()), options.out, options.as_of)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -4,7 +4,7 @@
 
 -- macros
 create temp macro fold_space(t) as
-    trim(regexp_replace(t, '[\s\p{Z}\x{1c}-\x{1f}\x{85}\x{200b}]+', ' ', 'g'));
+    trim(regexp_replace(t, '[\s\x{0b}\p{Z}\x{1c}-\x{1f}\x{85}\x{200b}]+', ' ', 'g'));
 create temp macro fold_text(t) as
     fold_space(lower(translate(t, '’‘‛ʼ′＇´`', '''''''''''''''''')));
 create temp macro day_of(t) as cast(t as date) - date '1970-01-01';

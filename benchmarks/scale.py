@@ -6,7 +6,7 @@
 Each contender runs in a process of its own, one after the other, on the same made-up history (see
 scale_data.py); figures are wall seconds, CPU seconds and peak memory of the process with all it
 starts. A ratio is always within one size and one session. `--work` keeps the histories, so that
-another session need not make them again. Results go to `scale.json` after every size, then
+another session need not make them again. Results go to `scale.json` as they come, then
 `plot.py` makes the table and the plot of them.
 """
 
@@ -23,10 +23,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from dagster_project.lib.dbt_manifest import ensure_manifest
+from dagster_project.lib.paths import DBT_DIR
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "scale.json"
@@ -156,8 +160,6 @@ def copy_history(history: Path, root: Path) -> Path:
 
 def dbt(name: str, lines: int, arguments: list[str], root: Path) -> Measured:
     """Measure dbt itself on the warehouse of a data directory; its target folder lies there too."""
-    from dagster_project.lib.paths import DBT_DIR
-
     env = {
         "FEEDBACK_WAREHOUSE": str(root / "warehouse.duckdb"),
         "DBT_PROFILES_DIR": str(DBT_DIR),
@@ -185,51 +187,52 @@ def lay_increment(root: Path, lines: int) -> None:
     )
 
 
-def bench(lines: int, work: Path, increment: int, increments: int) -> list[Measured]:
+def bench(lines: int, work: Path, increment: int, increments: int) -> Iterator[Measured]:
     """All contenders at one size, on the history in `work`, which is made when it is not there."""
+    ensure_manifest()  # as a run does when the project has changed; not what is measured here
     history = work / f"history-{lines}"
     if not (history / "history.json").exists():
         shutil.rmtree(history, ignore_errors=True)
         command = [sys.executable, str(DATA), "history", str(history), "--lines", str(lines)]
         measure("generate", lines, command)
-    found: list[Measured] = []
     with tempfile.TemporaryDirectory(dir=work) as name:
         folder = Path(name)
-        found += [contender("imports", lines, history), contender("imports_gx", lines, history)]
+        yield contender("imports", lines, history)
+        yield contender("imports_gx", lines, history)
 
         alone = copy_history(history, folder / "alone")
         contender("prepare", lines, alone)
-        found.append(dbt("dbt_parse", lines, ["parse", "--no-partial-parse"], alone))
-        found.append(dbt("dbt_parse_warm", lines, ["parse"], alone))
+        yield dbt("dbt_parse", lines, ["parse", "--no-partial-parse"], alone)
+        yield dbt("dbt_parse_warm", lines, ["parse"], alone)
         build = ["build", "--full-refresh", "--exclude-resource-type", "unit_test"]
-        found.append(_with_size(dbt("dbt_alone", lines, build, alone), alone / "warehouse.duckdb"))
+        yield _with_size(dbt("dbt_alone", lines, build, alone), alone / "warehouse.duckdb")
         shutil.rmtree(alone)
 
         floor = folder / "floor.duckdb"
         command = [str(FLOOR), "--data-dir", str(history), "--out", str(floor)]
         measured = measure("floor", lines, [sys.executable, *command])
-        found.append(_with_size(measured, floor))
+        yield _with_size(measured, floor)
         floor.unlink()
 
         root = copy_history(history, folder / "data")
         full = contender("run", lines, root)
-        found.append(_renamed(full, "run_full", stored(root)))
-        found.append(contender("bare_publication", lines, root, folder / "bare"))
+        yield _renamed(full, "run_full", stored(root))
+        yield contender("bare_publication", lines, root, folder / "bare")
         shutil.rmtree(folder / "bare")
-        found.append(_renamed(contender("run", lines, root), "run_nothing_new"))
+        yield _renamed(contender("run", lines, root), "run_nothing_new")
         for _ in range(increments):
             lay_increment(root, increment)
-            found.append(_renamed(contender("run", lines, root), "run_increment", stored(root)))
-        found.append(_renamed(contender("run", lines, root), "run_nothing_new"))
+            yield _renamed(contender("run", lines, root), "run_increment", stored(root))
+        yield _renamed(contender("run", lines, root), "run_nothing_new")
         lay_increment(root, increment)
         contender("run_up_to_publication", lines, root)
-        found += [contender("gates", lines, root), contender("gates_sql", lines, root)]
+        yield contender("gates", lines, root)
+        yield contender("gates_sql", lines, root)
         shutil.rmtree(root)
 
         if lines <= MOST_LINES_OF_ANALYSTS:
-            found.append(contender("range_join", lines, history, folder / "range_join"))
-            found.append(contender("pandas_rolling", lines, history))
-    return found
+            yield contender("range_join", lines, history, folder / "range_join")
+            yield contender("pandas_rolling", lines, history)
 
 
 def _renamed(found: Measured, name: str, sizes: dict[str, float] | None = None) -> Measured:
@@ -273,14 +276,16 @@ def main() -> None:
         work = options.work or Path(folder)
         work.mkdir(parents=True, exist_ok=True)
         for lines in options.lines:
-            found = bench(lines, work.resolve(), options.increment, options.increments)
-            kept = [m for m in results["measured"] if m["lines"] != lines]
-            results = {
-                "machine": machine(),
-                "increment_lines": options.increment,
-                "measured": sorted([*kept, *map(asdict, found)], key=lambda m: m["lines"]),
-            }
-            options.results.write_text(json.dumps(results, indent=1) + "\n")
+            others = [m for m in results["measured"] if m["lines"] != lines]
+            found: list[Measured] = []
+            for measured in bench(lines, work.resolve(), options.increment, options.increments):
+                found.append(measured)
+                results = {
+                    "machine": machine(),
+                    "increment_lines": options.increment,
+                    "measured": sorted([*others, *map(asdict, found)], key=lambda m: m["lines"]),
+                }
+                options.results.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@
     {{ return(load_relation(api.Relation.create(database=this.database, schema="marts", identifier="metric_status_daily")) is not none) }}
 {% endmacro %}
 
-{#- Of a relation only the touched keys; all of it in a full build. -#}
-{% macro where_touched(alias, touched) -%}
+{#- True for the touched keys; in a full build for all. -#}
+{% macro in_scope(alias, touched) -%}
     {%- if not execute -%}{%- do touched_relation(touched.by) -%}{%- endif -%}
-    {%- if is_increment() -%}where {{ is_touched(alias, touched_relation(touched.by), touched.key) }}{%- endif -%}
+    {%- if is_increment() -%}{{ is_touched(alias, touched_relation(touched.by), touched.key) }}{%- else -%}true{%- endif -%}
 {%- endmacro %}
 
 {#- True where the key stands in the list; `computed` has the expressions of key columns that the

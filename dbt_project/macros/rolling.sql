@@ -4,8 +4,9 @@
     of its window, both included: +1 on the first of these days and -1 on the day after the last,
     and nothing at all when the event comes after the window.
 
-    `counted` lists what is counted: [relation, {measure: day of the order's first event}], where
-    the relation has the key columns and `delivered_date`, which itself is the day for deliveries.
+    `key` has the columns of the key and their expressions over the relation `o`. `counted` lists
+    what is counted: [relation, {measure: day of the order's first event}], where the relation also
+    has `delivered_date`, which itself is the day for deliveries.
     Yields the CTE `changes`: the key, `change_date` and for each measure the change of the count on
     that day.
 
@@ -18,18 +19,20 @@
 {%- if not execute -%}{%- do ref(touched.by) -%}{%- endif -%}
 {%- for relation, days in counted %}
 {%- set number = loop.index %}
-spans_{{ number }} as (
+daily_{{ number }} as (
     select
-        {%- for column in key %}
-        o.{{ column }},
+        {%- for column, expression in key.items() %}
+        {{ expression }} as {{ column }},
         {%- endfor %}
-        {%- for measure, first_day in days.items() %}
-        case
-            when o.{{ first_day }} < {{ add_days("o.delivered_date", "p.window_days") }}
-                then greatest(o.delivered_date, o.{{ first_day }}{% if is_increment() %}, k.from_date{% endif %})
-        end as {{ measure }}_from,
+        {%- if is_increment() %}
+        k.from_date,
+        {%- endif %}
+        {%- for first_day in days.values() | reject("equalto", "delivered_date") %}
+        o.{{ first_day }},
         {%- endfor %}
-        {{ add_days("o.delivered_date", "p.window_days") }} as window_end
+        o.delivered_date,
+        {{ add_days("o.delivered_date", "max(p.window_days)") }} as window_end,
+        count(*) as orders
     from {{ relation }} as o
     cross join {{ ref("int_parameters") }} as p
     {%- if is_increment() %}
@@ -43,31 +46,40 @@ spans_{{ number }} as (
     {%- else %}
     where o.delivered_date is not null
     {%- endif %}
+    group by
+        {% for expression in key.values() %}{{ expression }}, {% endfor %}
+        {%- if is_increment() %}k.from_date, {% endif %}
+        {%- for first_day in days.values() | reject("equalto", "delivered_date") %}o.{{ first_day }}, {% endfor %}
+        {{- "o.delivered_date" }}
 ),
+
+{% for measure, first_day in days.items() -%}
+{{ measure }}_days as (
+    select
+        {{ key | join(", ") }},
+        greatest(delivered_date, {{ first_day }}{% if is_increment() %}, from_date{% endif %}) as first_day,
+        window_end,
+        orders
+    from daily_{{ number }}
+    where {{ first_day }} < window_end
+),
+
 {% endfor %}
+{%- endfor -%}
 
 steps as (
-    {%- for relation, days in counted %}
-    {%- set number = loop.index %}
+    {%- for measure in measures %}
+    {%- for day, sign in [("first_day", ""), ("window_end", "-")] %}
     select
         {{ key | join(", ") }},
-        window_end as change_date,
-        {%- for measure in measures %}
-        {% if measure in days %}-count({{ measure }}_from){% else %}0{% endif %} as {{ measure }}{% if not loop.last %},{% endif %}
-        {%- endfor %}
-    from spans_{{ number }}
-    group by {{ key | join(", ") }}, window_end
-    {%- for measure in days %}
-    union all
-    select
-        {{ key | join(", ") }},
-        {{ measure }}_from,
+        {{ day }} as change_date,
         {%- for other in measures %}
-        {% if other == measure %}count(*){% else %}0{% endif %}{% if not loop.last %},{% endif %}
+        {% if other == measure %}{{ sign }}orders{% else %}0{% endif %} as {{ other }}{% if not loop.last %},{% endif %}
         {%- endfor %}
-    from spans_{{ number }}
-    where {{ measure }}_from is not null
-    group by {{ key | join(", ") }}, {{ measure }}_from
+    from {{ measure }}_days
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
     {%- endfor %}
     {%- if not loop.last %}
     union all
@@ -85,6 +97,13 @@ changes as (
     from steps
     group by {{ key | join(", ") }}, change_date
 )
+{%- endmacro %}
+
+{#- A key whose columns the counted relations have themselves. -#}
+{% macro own_columns(names) -%}
+    {%- set key = {} -%}
+    {%- for name in names -%}{%- do key.update({name: "o." ~ name}) -%}{%- endfor -%}
+    {{ return(key) }}
 {%- endmacro %}
 
 {#- The running sums of the changes, one column per measure; a day without change adds nothing. -#}

@@ -28,7 +28,7 @@ repeated as (
 single_versions as (
     {{ _raw_versions(key, columns, own, lineage) }}
     from {{ source("raw", dataset) }} as v
-    where not exists (select 1 from repeated where repeated.record = {{ number_of(record) }})
+    where {{ number_of(record) }} not in (select record from repeated)
 ),
 
 {% endif -%}
@@ -53,7 +53,7 @@ versions as (
     {%- endif %}
     {%- else %}
     from {{ source("raw", dataset) }} as v
-    where exists (select 1 from repeated where repeated.record = {{ number_of(record) }})
+    where {{ number_of(record) }} in (select record from repeated)
     {%- endif %}
 ),
 
@@ -114,6 +114,18 @@ latest_version as (
 {%- do touched_relation(touched.by) if not execute %}
 {%- do source("raw_changed", dataset) if not execute %}
 {%- do source("raw", "reread") if not execute %}
+{%- endmacro %}
+
+{#- The CTE `repeated`: the values of a number that come more than once. Most rows of a large table
+    are alone with theirs and need no grouping. -#}
+{% macro repeated(name, number, touched) -%}
+repeated as (
+    select r.{{ number }}
+    from {{ ref(name) }} as r
+    where {{ in_scope("r", touched) }}
+    group by r.{{ number }}
+    having count(*) > 1
+)
 {%- endmacro %}
 
 {% macro _raw_versions(key, columns, own, lineage) -%}

@@ -99,7 +99,7 @@ events as (
         e.*,
         {{ number_of(["e.order_id"]) }} as order_key
     from all_events as e
-    {{ where_touched("e", touched) }}
+    where {{ in_scope("e", touched) }}
 ),
 
 orders as (

@@ -2,7 +2,9 @@
 {% set touched = {"by": "int_touched__orders", "key": ["order_key"]} %}
 {{ config(materialized="incremental", meta={"touched": touched}) }}
 
-with lines as (
+with {{ repeated("stg_exports__order_lines", "order_key", touched) }},
+
+lines as (
     select
         l.order_key,
         l.shop_id,
@@ -12,7 +14,7 @@ with lines as (
     from {{ ref("stg_exports__order_lines") }} as l
     inner join {{ ref("int_skus__products") }} as p
         on l.shop_id = p.shop_id and l.sku_id = p.sku_id
-    {{ where_touched("l", touched) }}
+    where {{ in_scope("l", touched) }} and l.order_key in (select order_key from repeated)
 ),
 
 order_products as (
@@ -24,6 +26,17 @@ order_products as (
         min(delivered_date) as delivered_date
     from lines
     group by order_key, shop_id, order_id, product_key
+    union all
+    select
+        l.order_key,
+        l.shop_id,
+        l.order_id,
+        p.product_key,
+        l.delivered_date
+    from {{ ref("stg_exports__order_lines") }} as l
+    inner join {{ ref("int_skus__products") }} as p
+        on l.shop_id = p.shop_id and l.sku_id = p.sku_id
+    where {{ in_scope("l", touched) }} and l.order_key not in (select order_key from repeated)
 )
 
 select * from order_products

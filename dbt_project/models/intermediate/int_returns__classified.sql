@@ -11,7 +11,7 @@ with folded as (
         {{ fold_text("return_sub_status") }} as folded_sub_status,
         {{ fold_text("arbitration_status") }} as folded_arbitration_status
     from {{ ref("stg_exports__returns") }} as t
-    {{ where_touched("t", touched) }}
+    where {{ in_scope("t", touched) }}
 ),
 
 mapped as (

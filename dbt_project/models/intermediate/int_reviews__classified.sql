@@ -9,7 +9,7 @@ with rated as (
     from {{ ref("stg_exports__reviews") }} as r
     left join {{ ref("stg_settings__metric_settings") }} as s
         on s.setting = 'rating_basis' and {{ in_force("s", "r.review_date") }}
-    {{ where_touched("r", touched) }}
+    where {{ in_scope("r", touched) }}
 ),
 
 given as (

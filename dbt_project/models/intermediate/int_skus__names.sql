@@ -11,12 +11,12 @@ with names as (
     union all
     select {{ columns }}
     from {{ this }} as n
-    {{ where_touched("n", touched) }} and not {{ is_reread("orders", "n") }}
+    where {{ in_scope("n", touched) }} and not {{ is_reread("orders", "n") }}
     {%- if has_reread("orders") %}
     union all
     select {{ columns }}
     from {{ ref("stg_exports__order_lines") }} as n
-    {{ where_touched("n", touched) }} and {{ is_reread("orders", "n") }}
+    where {{ in_scope("n", touched) }} and {{ is_reread("orders", "n") }}
     {%- endif %}
     {%- else %}
     select {{ columns }}

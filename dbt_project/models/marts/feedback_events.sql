@@ -24,7 +24,7 @@ with events as (
         file_id,
         row_number
     from {{ ref("int_feedback_events") }} as e
-    {{ where_touched("e", touched) }}
+    where {{ in_scope("e", touched) }}
 )
 
 select * from events

@@ -1,5 +1,5 @@
 -- grain: shop_id x product_key x metric_date x metric x reason_code x is_counted, days with orders
-{% set key = ["shop_id", "product_key", "metric", "reason_code", "is_counted"] %}
+{% set key = own_columns(["shop_id", "product_key", "metric", "reason_code", "is_counted"]) %}
 {% set touched = {"by": "int_touched__product_days", "key": ["shop_id", "product_key"], "from": "metric_date"} %}
 {{ config(materialized="incremental", meta={"touched": touched}) }}
 {% set counted = [(ref("int_order_product_reasons__first_events"), {"orders": "first_event_date"})] %}

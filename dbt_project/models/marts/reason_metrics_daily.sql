@@ -1,5 +1,5 @@
 -- grain: shop_id x metric_date x metric x reason_code x fault, days with orders
-{% set key = ["shop_id", "metric", "reason_code", "category", "fault", "is_counted"] %}
+{% set key = own_columns(["shop_id", "metric", "reason_code", "category", "fault", "is_counted"]) %}
 {% set touched = {"by": "int_touched__shop_days", "key": ["shop_id"], "from": "metric_date"} %}
 {{ config(materialized="incremental", meta={"touched": touched}) }}
 {% set counted = [(ref("int_order_reasons__first_events"), {"orders": "first_event_date"})] %}

@@ -14,7 +14,7 @@
 ] %}
 {% set measures = ["delivered_orders"] + (negatives | list) %}
 
-with {{ rolling_changes(["shop_id"], counted, touched) }},
+with {{ rolling_changes(own_columns(["shop_id"]), counted, touched) }},
 
 first_deliveries as (
     select
