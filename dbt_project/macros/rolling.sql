@@ -7,8 +7,8 @@
     `key` has the columns of the key and their expressions over the relation `o`. `counted` lists
     what is counted: [relation, {measure: day of the order's first event}], where the relation also
     has `delivered_date`, which itself is the day for deliveries.
-    Yields the CTE `changes`: the key, `change_date` and for each measure the change of the count on
-    that day.
+    Yields the CTE `changes`: the key, `change_date` and for each measure a change of the count on
+    that day; a day may have several.
 
     In an increment only the keys of the list `touched.by` change, from its `from_date` on: what
     counts on that day already stands in its change. Orders delivered a window earlier are out of
@@ -67,7 +67,7 @@ daily_{{ number }} as (
 {% endfor %}
 {%- endfor -%}
 
-steps as (
+changes as (
     {%- for measure in measures %}
     {%- for day, sign in [("first_day", ""), ("window_end", "-")] %}
     select
@@ -85,17 +85,6 @@ steps as (
     union all
     {%- endif %}
     {%- endfor %}
-),
-
-changes as (
-    select
-        {{ key | join(", ") }},
-        change_date,
-        {%- for measure in measures %}
-        cast(sum({{ measure }}) as bigint) as {{ measure }}{% if not loop.last %},{% endif %}
-        {%- endfor %}
-    from steps
-    group by {{ key | join(", ") }}, change_date
 )
 {%- endmacro %}
 
@@ -117,7 +106,8 @@ changes as (
 
 {#- The counts of `changes` on every day on which the first measure is above zero, up to the as-of
     date. Yields the CTE `rolling`: the key, `metric_date` and the counts. A count stays the same
-    until the next change, which is at most one window away. -#}
+    until the next change, which is at most one window away; of several changes on a day only after
+    the last, in whatever order, is there a day to stay. -#}
 {% macro rolling_days(key, measures) -%}
 counts as (
     select

@@ -16,6 +16,17 @@
 
 with {{ rolling_changes(own_columns(["shop_id"]), counted, touched) }},
 
+changes_of_days as (
+    select
+        shop_id,
+        change_date,
+        {%- for measure in measures %}
+        sum({{ measure }}) as {{ measure }}{% if not loop.last %},{% endif %}
+        {%- endfor %}
+    from changes
+    group by shop_id, change_date
+),
+
 first_deliveries as (
     select
         shop_id,
@@ -45,7 +56,7 @@ counts as (
         d.metric_date,
         {{ running_counts("c", measures, "d.shop_id", "d.metric_date") }}
     from shop_days as d
-    left join changes as c
+    left join changes_of_days as c
         on d.shop_id = c.shop_id and d.metric_date = c.change_date
 ),
 
