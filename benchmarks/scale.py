@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -143,10 +143,12 @@ def size_mib(path: Path) -> float:
     return sum(p.stat().st_size for p in paths if p.is_file() and not p.is_symlink()) / 2**20
 
 
-def contender(name: str, lines: int, root: Path, out: Path | None = None) -> Measured:
+def contender(
+    name: str, lines: int, root: Path, out: Path | None = None, *, called: str = ""
+) -> Measured:
     """Measure one of contenders.py on a data directory."""
     command = [sys.executable, str(CONTENDERS), name, str(root), *([str(out)] if out else [])]
-    return measure(name, lines, command)
+    return measure(called or name, lines, command)
 
 
 def copy_history(history: Path, root: Path) -> Path:
@@ -205,25 +207,27 @@ def bench(lines: int, work: Path, increment: int, increments: int) -> Iterator[M
         yield dbt("dbt_parse", lines, ["parse", "--no-partial-parse"], alone)
         yield dbt("dbt_parse_warm", lines, ["parse"], alone)
         build = ["build", "--full-refresh", "--exclude-resource-type", "unit_test"]
-        yield _with_size(dbt("dbt_alone", lines, build, alone), alone / "warehouse.duckdb")
+        rebuilt = dbt("dbt_alone", lines, build, alone)
+        yield _with_sizes(rebuilt, {"warehouse": size_mib(alone / "warehouse.duckdb")})
         shutil.rmtree(alone)
 
         floor = folder / "floor.duckdb"
         command = [str(FLOOR), "--data-dir", str(history), "--out", str(floor)]
         measured = measure("floor", lines, [sys.executable, *command])
-        yield _with_size(measured, floor)
+        yield _with_sizes(measured, {"marts": size_mib(floor)})
         floor.unlink()
 
         root = copy_history(history, folder / "data")
-        full = contender("run", lines, root)
-        yield _renamed(full, "run_full", stored(root))
+        full = contender("run", lines, root, called="run_full")
+        yield _with_sizes(full, stored(root))
         yield contender("bare_publication", lines, root, folder / "bare")
         shutil.rmtree(folder / "bare")
-        yield _renamed(contender("run", lines, root), "run_nothing_new")
+        yield contender("run", lines, root, called="run_nothing_new")
         for _ in range(increments):
             lay_increment(root, increment)
-            yield _renamed(contender("run", lines, root), "run_increment", stored(root))
-        yield _renamed(contender("run", lines, root), "run_nothing_new")
+            more = contender("run", lines, root, called="run_increment")
+            yield _with_sizes(more, stored(root))
+        yield contender("run", lines, root, called="run_nothing_new")
         lay_increment(root, increment)
         contender("run_up_to_publication", lines, root)
         yield contender("gates", lines, root)
@@ -235,12 +239,8 @@ def bench(lines: int, work: Path, increment: int, increments: int) -> Iterator[M
             yield contender("pandas_rolling", lines, history)
 
 
-def _renamed(found: Measured, name: str, sizes: dict[str, float] | None = None) -> Measured:
-    return Measured(**asdict(found) | {"contender": name, "stored_mib": sizes or {}})
-
-
-def _with_size(found: Measured, path: Path) -> Measured:
-    return Measured(**asdict(found) | {"stored_mib": {path.name: size_mib(path)}})
+def _with_sizes(found: Measured, sizes: dict[str, float]) -> Measured:
+    return replace(found, stored_mib=sizes)
 
 
 def machine() -> dict[str, Any]:

@@ -611,7 +611,9 @@ def warehouse(
     path.write_bytes(clean_warehouse.read_bytes())
     with duckdb.connect(str(path)) as con:
         con.execute("set timezone = 'UTC'")
-        con.execute("insert into unpublished.shop_days select shop_id, ? from raw.shops", [first_day])
+        con.execute(
+            "insert into unpublished.shop_days select shop_id, ? from raw.shops", [first_day]
+        )
         yield con
 
 

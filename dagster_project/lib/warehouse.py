@@ -300,9 +300,7 @@ def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
             "on m.shop_id = k.shop_id and m.metric_date >= k.from_date "
             "where m.metric_date >= (select min(from_date) from unpublished.shop_days)"
         )
-    con.execute(
-        "create or replace view unpublished.feedback_events as from marts.feedback_events"
-    )
+    con.execute("create or replace view unpublished.feedback_events as from marts.feedback_events")
 
 
 def published_marts(con: duckdb.DuckDBPyConnection, publication_id: str) -> set[str]:

@@ -104,7 +104,9 @@ def _context() -> Any:
     return context
 
 
-def _validate(batch: Any, suite: Suite, rules: Sequence[Rule], *, with_rows: bool) -> dict[str, Any]:
+def _validate(
+    batch: Any, suite: Suite, rules: Sequence[Rule], *, with_rows: bool
+) -> dict[str, Any]:
     """What Great Expectations found, by rule; with the offending rows or only their number."""
     import great_expectations as gx
 
@@ -131,9 +133,7 @@ def _expectation(rule: Rule, suite: Suite, *, with_rows: bool) -> Any:
             f"> {rule.max_percent} * (select count(*) from {{batch}})"
         )
     kind = gxe.UnexpectedRowsExpectation if with_rows else UnexpectedRowsCount
-    return kind(
-        unexpected_rows_query=query, description=rule.description, meta=meta
-    )
+    return kind(unexpected_rows_query=query, description=rule.description, meta=meta)
 
 
 def _result(rule: Rule, suite: Suite, found: Any, rows: int, run_id: str) -> QualityResult:
