@@ -203,6 +203,16 @@ def test_run_with_nothing_new_says_so_and_changes_nothing(
     assert fingerprint(data.published) == before
 
 
+def test_full_refresh_builds_and_publishes_though_nothing_is_new(
+    published: Published, tmp_path: Path
+) -> None:
+    data = published.copy(tmp_path)
+    again = feedback("run", "--full-refresh", FEEDBACK_DATA_DIR=str(data.root))
+    assert again.code == 0
+    assert "Published: " in again.output
+    assert "dbt_models" in again.output
+
+
 # --- a closed gate, and the way out -----------------------------------------------------------
 
 

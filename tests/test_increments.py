@@ -122,8 +122,8 @@ def differing_rows(left: DataDir, right: DataDir) -> dict[str, list[str]]:
         for name, data in (("l", left), ("r", right)):
             con.execute(f"attach {literal(str(data.warehouse))} as {name} (read_only)")
         tables = con.execute(
-            "select schema_name || '.' || table_name from duckdb_tables() where database_name = 'r' "
-            "and schema_name in ('staging', 'intermediate', 'marts') "
+            "select schema_name || '.' || table_name from duckdb_tables() "
+            "where database_name = 'r' and schema_name in ('staging', 'intermediate', 'marts') "
             "and not contains(table_name, '_touched__') and not contains(table_name, '__changed_')"
         ).fetchall()
         assert len(tables) >= 20

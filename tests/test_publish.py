@@ -17,7 +17,7 @@ from dagster_project.lib.database import connect
 from dagster_project.lib.errors import GateClosedError
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DataDir
-from dagster_project.lib.publish import publish, read_manifest
+from dagster_project.lib.publish import MARTS, publish, read_manifest
 from tests.support import Published, fingerprint
 
 TABLES = {
@@ -150,6 +150,12 @@ def in_warehouse(data: DataDir, statement: str) -> None:
         con.execute(statement)
 
 
+def change_shop_days(data: DataDir, statement: str) -> None:
+    """Change `marts.shop_metrics_daily` and note that, as a run does."""
+    in_warehouse(data, statement)
+    in_warehouse(data, "insert into unpublished.marts values ('shop_metrics_daily')")
+
+
 def in_ledger(data: DataDir, statement: str) -> list[tuple[Any, ...]]:
     with Ledger.open(data.ledger) as ledger:
         return ledger.con.execute(statement).fetchall()
@@ -253,6 +259,33 @@ def test_fixed_names_lead_through_one_link_and_nothing_else_lies_about(
     assert {p.name for p in version.iterdir()} == {"marts.duckdb", "parquet", "manifest.json"}
 
 
+def tables_written_anew(data: DataDir) -> set[str]:
+    """The marts whose Parquet is no longer the file that lay there before publishing again."""
+    before = {path.stem: path.stat().st_ino for path in (data.published / "parquet").iterdir()}
+    publish_again(data)
+    after = {path.stem: path.stat().st_ino for path in (data.published / "parquet").iterdir()}
+    return {name for name in MARTS if after[name] != before[name]}
+
+
+def test_only_marts_that_changed_are_written_anew(data: DataDir) -> None:
+    query = "select count(*), sum(delivered_orders) from {}"
+    before = ask(data.published / "marts.duckdb", query.format("product_metrics_daily"))
+    assert tables_written_anew(data) == set()
+    change_shop_days(data, "update marts.shop_metrics_daily set delivered_orders = 1")
+    assert tables_written_anew(data) == {"shop_metrics_daily"}
+    path = data.published / "marts.duckdb"
+    assert ask(path, query.format("product_metrics_daily")) == before
+    assert ask(path, "select max(delivered_orders) from shop_metrics_daily") == "[(1,)]"
+
+
+def test_every_mart_is_written_anew_after_an_older_version_was_put_back(data: DataDir) -> None:
+    older = (data.published / "current").readlink()
+    publish_again(data)
+    (data.published / "current").unlink()
+    (data.published / "current").symlink_to(older)
+    assert tables_written_anew(data) == set(MARTS)
+
+
 # --- readers ----------------------------------------------------------------------------------
 
 
@@ -261,7 +294,7 @@ def test_reader_keeps_the_version_it_opened_and_a_new_one_sees_the_next(data: Da
     query = "select sum(delivered_orders), count(*) from shop_metrics_daily"
     with connect(path, read_only=True) as reader:
         orders, days = reader.execute(query).fetchone() or (0, 0)
-        in_warehouse(data, "update marts.shop_metrics_daily set delivered_orders = 1")
+        change_shop_days(data, "update marts.shop_metrics_daily set delivered_orders = 1")
         publish_again(data)
         assert reader.execute(query).fetchone() == (orders, days)
         assert ask(path, query) == f"[({days}, {days})]"
@@ -410,10 +443,11 @@ def test_changed_count_of_a_published_day_is_restated(data: DataDir) -> None:
             "select delivered_orders, negative_review_orders, seller_fault_return_orders "
             f"from marts.shop_metrics_daily {where}"
         ).fetchone() or (0, 0, 0)
-        con.execute(
-            "update marts.shop_metrics_daily "
-            f"set negative_review_orders = negative_review_orders + 1 {where}"
-        )
+    change_shop_days(
+        data,
+        "update marts.shop_metrics_daily "
+        f"set negative_review_orders = negative_review_orders + 1 {where}",
+    )
     manifest = publish_again(data)
     day = date(2026, 10, 20)
     assert in_ledger(data, RESTATEMENTS) == [
@@ -422,7 +456,7 @@ def test_changed_count_of_a_published_day_is_restated(data: DataDir) -> None:
     assert in_ledger(data, "select distinct publication_id from restatements") == [
         (manifest["publication_id"],)
     ]
-    in_warehouse(data, f"update marts.shop_metrics_daily set delivered_orders = 7 {where}")
+    change_shop_days(data, f"update marts.shop_metrics_daily set delivered_orders = 7 {where}")
     publish_again(data)
     assert in_ledger(data, f"{RESTATEMENTS} limit 2 offset 1") == [
         ("th-siam-snacks", day, "nrr", old + 1, denominator, old + 1, 7),
@@ -431,14 +465,14 @@ def test_changed_count_of_a_published_day_is_restated(data: DataDir) -> None:
 
 
 def test_new_day_is_no_restatement_and_a_vanished_one_is(data: DataDir) -> None:
-    in_warehouse(
+    change_shop_days(
         data,
         "insert into marts.shop_metrics_daily select * replace (metric_date + 1 as metric_date) "
         "from marts.shop_metrics_daily where metric_date = '2026-10-31'",
     )
     publish_again(data)
     assert in_ledger(data, RESTATEMENTS) == []
-    in_warehouse(data, "delete from marts.shop_metrics_daily where metric_date = '2026-11-01'")
+    change_shop_days(data, "delete from marts.shop_metrics_daily where metric_date = '2026-11-01'")
     publish_again(data)
     new = in_ledger(data, "select distinct metric_date, new_denominator from restatements")
     assert new == [(date(2026, 11, 1), None)]

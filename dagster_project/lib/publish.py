@@ -125,7 +125,7 @@ def read_manifest(data: DataDir) -> dict[str, Any] | None:
 def _write_tables(
     con: duckdb.DuckDBPyConnection, ledger: Ledger, building: Path, previous: Path
 ) -> dict[str, int]:
-    """Write all tables as DuckDB and Parquet and count their rows; unchanged marts are taken over."""
+    """Write all tables as DuckDB and Parquet and count their rows; take over unchanged marts."""
     kept = published_marts(con, previous.name) if previous.exists() else set()
     if kept:
         shutil.copyfile(previous / "marts.duckdb", building / "marts.duckdb")

@@ -111,9 +111,10 @@ def prepare_warehouse(
 
     `raw.<dataset>` has all rows that count, `raw_new.<dataset>` those of files that no publication
     has used yet, `raw_changed.<dataset>` those of files that came or went since the models were
-    built; `raw.known_orders` is for the gates; `own_settings` has the data directory's own settings. The models are to be built anew,
-    with nothing in `raw_changed`, when `full_refresh` is asked for, when anything but files changed
-    or when the run that built them last did not end. Raises ConfigurationError.
+    built; `raw.known_orders` is for the gates; `own_settings` has the data directory's own
+    settings. The models are to be built anew, with nothing in `raw_changed`, when `full_refresh` is
+    asked for, when anything but files changed or when the run that built them last did not end.
+    Raises ConfigurationError.
     """
     entries = ledger.current_files()
     published = ledger.published_file_ids()
@@ -212,7 +213,7 @@ def _changes(entries: list[FileEntry], absorbed: list[AbsorbedFile]) -> _Changes
             layouts[place].add(entry.layout)
             if known is None or known.exported_at != entry.exported_at:
                 came.append(entry)
-                if known is not None:
+                if known is not None and entry.rows_loaded:
                     reread.add(place)
         elif known is not None:
             went.append(entry)
@@ -238,7 +239,7 @@ def begin_models(con: duckdb.DuckDBPyConnection) -> list[str]:
     if con.execute("select absorbed_as_of from raw.run").fetchall() == [(None,)]:
         return ["--full-refresh"]
     # settings do not change between increments, nor do the models that only show them
-    return ["--exclude", "resource_type:seed", "stg_settings__*"]
+    return ["--exclude", "resource_type:seed stg_settings__*"]
 
 
 def settle_models(con: duckdb.DuckDBPyConnection) -> None:
@@ -261,7 +262,8 @@ def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
     """Show, as schema `unpublished`, the mart rows that were computed since the last publication.
 
     `unpublished.shop_days` has from which day on a shop's are, `unpublished.marts` the tables that
-    differ, `unpublished.since` that publication; what a run computed whose gate closed stays until a publication has it.
+    differ, `unpublished.since` that publication; what a run computed whose gate closed stays until
+    a publication has it.
     """
     con.execute("create schema if not exists unpublished")
     con.execute(
