@@ -14,7 +14,7 @@ lines as (
     from {{ ref("stg_exports__order_lines") }} as l
     inner join {{ ref("int_skus__products") }} as p
         on l.shop_id = p.shop_id and l.sku_id = p.sku_id
-    where {{ in_scope("l", touched) }} and l.order_key in (select order_key from repeated)
+    where {{ in_scope("l", touched) }} and l.order_key in (select repeated.order_key from repeated)
 ),
 
 order_products as (
@@ -36,7 +36,7 @@ order_products as (
     from {{ ref("stg_exports__order_lines") }} as l
     inner join {{ ref("int_skus__products") }} as p
         on l.shop_id = p.shop_id and l.sku_id = p.sku_id
-    where {{ in_scope("l", touched) }} and l.order_key not in (select order_key from repeated)
+    where {{ in_scope("l", touched) }} and l.order_key not in (select repeated.order_key from repeated)
 )
 
 select * from order_products

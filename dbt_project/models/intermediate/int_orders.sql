@@ -12,7 +12,7 @@ orders as (
         min(p.delivered_date) as delivered_date,
         case when count(*) = 1 then min(p.product_key) end as only_product_key
     from {{ ref("int_order_products") }} as p
-    where {{ in_scope("p", touched) }} and p.order_key in (select order_key from repeated)
+    where {{ in_scope("p", touched) }} and p.order_key in (select repeated.order_key from repeated)
     group by p.order_key, p.shop_id, p.order_id
     union all
     select
@@ -22,7 +22,7 @@ orders as (
         p.delivered_date,
         p.product_key as only_product_key
     from {{ ref("int_order_products") }} as p
-    where {{ in_scope("p", touched) }} and p.order_key not in (select order_key from repeated)
+    where {{ in_scope("p", touched) }} and p.order_key not in (select repeated.order_key from repeated)
 )
 
 select * from orders

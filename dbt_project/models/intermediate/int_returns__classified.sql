@@ -4,12 +4,12 @@
 
 with folded as (
     select
-        *,
-        {{ fold_text("return_reason_code") }} as folded_reason_code,
-        {{ fold_text("coalesce(return_reason, return_reason_code, '(blank)')") }} as folded_reason,
-        {{ fold_text("return_status") }} as folded_status,
-        {{ fold_text("return_sub_status") }} as folded_sub_status,
-        {{ fold_text("arbitration_status") }} as folded_arbitration_status
+        t.*,
+        {{ fold_text("t.return_reason_code") }} as folded_reason_code,
+        {{ fold_text("coalesce(t.return_reason, t.return_reason_code, '(blank)')") }} as folded_reason,
+        {{ fold_text("t.return_status") }} as folded_status,
+        {{ fold_text("t.return_sub_status") }} as folded_sub_status,
+        {{ fold_text("t.arbitration_status") }} as folded_arbitration_status
     from {{ ref("stg_exports__returns") }} as t
     where {{ in_scope("t", touched) }}
 ),

@@ -1,7 +1,17 @@
 -- grain: shop_id x sku_id, every SKU that an order, a review or the catalogue names
 {{ config(materialized="incremental") }}
 
-with review_products as (
+with latest_versions as (
+    select
+        shop_id,
+        sku_id,
+        max(version_at) as version_at
+    from {{ ref("stg_exports__reviews") }}
+    where sku_id is not null and product_id is not null
+    group by shop_id, sku_id
+),
+
+review_products as (
     select
         r.shop_id,
         r.sku_id,
@@ -11,15 +21,7 @@ with review_products as (
             order by r.exported_at desc, r.file_id desc, r.row_number desc
         ) as version_rank
     from {{ ref("stg_exports__reviews") }} as r
-    inner join (
-        select
-            shop_id,
-            sku_id,
-            max(version_at) as version_at
-        from {{ ref("stg_exports__reviews") }}
-        where sku_id is not null and product_id is not null
-        group by shop_id, sku_id
-    ) as latest
+    inner join latest_versions as latest
         on r.shop_id = latest.shop_id and r.sku_id = latest.sku_id and r.version_at = latest.version_at
     where r.product_id is not null
 ),

@@ -1,7 +1,10 @@
 -- grain: shop_id x product_key, from which day on a product's figures are computed again; none in a full build
 -- depends_on: {{ ref("int_order_products") }}, {{ ref("int_feedback_events") }}
 -- depends_on: {{ ref("int_products__names") }}, {{ ref("int_touched__states") }}, {{ ref("int_parameters") }}
-{% set event = "shop_id, order_key, order_id, product_key, metric, event_date, product_delivered_date, reason_code, is_negative, counts_by_itself" %}
+{% set event = [
+    "shop_id", "order_key", "order_id", "product_key", "metric", "event_date",
+    "product_delivered_date", "reason_code", "is_negative", "counts_by_itself"
+] | join(", ") %}
 {% if is_increment() %}
 with changed_events as (
     {{ difference("int_feedback_events", event) }}

@@ -1,6 +1,9 @@
 -- grain: shop_id, from which day on a shop's figures are computed again; none in a full build
 -- depends_on: {{ ref("int_orders") }}, {{ ref("int_feedback_events") }}, {{ ref("int_touched__states") }}
-{% set event = "shop_id, order_key, order_id, metric, event_date, delivered_date, reason_code, category, fault, is_negative, counts_by_itself, is_sellers_part" %}
+{% set event = [
+    "shop_id", "order_key", "order_id", "metric", "event_date", "delivered_date", "reason_code",
+    "category", "fault", "is_negative", "counts_by_itself", "is_sellers_part"
+] | join(", ") %}
 {% if is_increment() %}
 with changed_events as (
     {{ difference("int_feedback_events", event) }}

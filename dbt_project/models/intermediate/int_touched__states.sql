@@ -1,4 +1,4 @@
--- grain: shop_id, from which day on the as-of date or the coverage changes what the shop's days say; none in a full build
+-- grain: shop_id, from which day on as-of date or coverage change what the shop's days say; none in a full build
 with before as (
     select
         s.shop_id,

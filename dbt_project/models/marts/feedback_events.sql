@@ -4,25 +4,25 @@
 
 with events as (
     select
-        event_id,
-        shop_id,
-        source,
-        order_id,
-        sku_id,
-        coalesce(product_key, 'unattributed') as product_key,
-        event_date,
-        rating,
-        reason_code,
-        category,
-        fault,
-        is_negative,
-        rule = 'counted' as is_counted,
-        rule,
-        text,
-        unmapped_reason,
-        unknown_status,
-        file_id,
-        row_number
+        e.event_id,
+        e.shop_id,
+        e.source,
+        e.order_id,
+        e.sku_id,
+        coalesce(e.product_key, 'unattributed') as product_key,
+        e.event_date,
+        e.rating,
+        e.reason_code,
+        e.category,
+        e.fault,
+        e.is_negative,
+        e.rule = 'counted' as is_counted,
+        e.rule,
+        e.text,
+        e.unmapped_reason,
+        e.unknown_status,
+        e.file_id,
+        e.row_number
     from {{ ref("int_feedback_events") }} as e
     where {{ in_scope("e", touched) }}
 )
