@@ -14,7 +14,6 @@ import re
 import resource
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DBT_DIR, DataDir
 from dagster_project.lib.raw_store import LINEAGE, batch_path
 from dagster_project.lib.sql import identifier, literal
+from dagster_project.lib.steps import Moment, Step
 from dagster_project.lib.warehouse import open_warehouse, prepare_warehouse
 
 FLOOR = Path(__file__).with_suffix(".sql")
@@ -51,15 +51,6 @@ CONTRACT = {
         "shop_id, product_key, metric_date, metric, reason_code, is_counted, orders"
     ),
 }
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a part of the script took; its name is the comment above it."""
-
-    name: str
-    cpu: float
-    wall: float
 
 
 @dataclass(frozen=True)
@@ -168,9 +159,9 @@ def _parts(script: str) -> list[tuple[str, str]]:
 
 
 def _run(con: duckdb.DuckDBPyConnection, name: str, sql: str) -> Step:
-    cpu, wall = time.process_time(), time.perf_counter()
+    began = Moment.now()
     con.execute(sql)
-    return Step(name, time.process_time() - cpu, time.perf_counter() - wall)
+    return began.step(name)
 
 
 def main() -> None:
@@ -185,8 +176,10 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print("| step | CPU s | wall s |\n|---|---|---|")
     for step in steps:
-        print(f"| {step.name} | {step.cpu:.2f} | {step.wall:.2f} |")
-    print(f"| **all** | {sum(s.cpu for s in steps):.2f} | {sum(s.wall for s in steps):.2f} |")
+        print(f"| {step.name} | {step.cpu_seconds:.2f} | {step.seconds:.2f} |")
+    print(
+        f"| **all** | {sum(s.cpu_seconds for s in steps):.2f} | {sum(s.seconds for s in steps):.2f} |"
+    )
     size = options.out.stat().st_size / 2**20
     print(f"\nPeak memory {peak:,.0f} MiB; the file has {size:,.0f} MiB.")
     if options.compare:

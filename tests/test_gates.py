@@ -16,8 +16,9 @@ import pytest
 from dagster_project.lib.contracts import Rule, load_datasets
 from dagster_project.lib.ledger import QualityResult
 from dagster_project.lib.raw_store import LINEAGE
+from dagster_project.lib.raw_views import show_known_orders
 from dagster_project.lib.sql import identifier
-from dagster_project.lib.warehouse import RUN_TABLES, show_known_orders
+from dagster_project.lib.warehouse import RUN_TABLES
 from dagster_project.quality.gates import Suite, check, publish_suites, raw_suites
 from tests.support import Published
 
@@ -85,7 +86,7 @@ class RawData:
                 self._create(f"{schema}.{name}", columns)
             files = {name: kind for name, (kind, _) in RUN_TABLES["files"][1].items()}
             self._create(f"{schema}.files", files)
-        show_known_orders(self.con, is_anew=True)
+        show_known_orders(self.con, ask_models=False)
         self.orders("a", range(64))
         self.orders("b", range(100, 110), schemas=("raw",))
         self.returns("a", range(63))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -22,20 +22,16 @@ import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
+from dagster_project.lib.increments import begin_models, note_published, settle_models
 from dagster_project.lib.ingest import ingest
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DBT_DIR, DataDir
 from dagster_project.lib.sql import literal
-from dagster_project.lib.warehouse import (
-    begin_models,
-    inputs_fingerprint,
-    open_warehouse,
-    prepare_warehouse,
-    settle_models,
-)
+from dagster_project.lib.warehouse import inputs_fingerprint, open_warehouse, prepare_warehouse
 from tests.reference.exports import write_case
 from tests.reference.model import File, ShopCase
 from tests.reference.strategies import LAST_DAY, generate_shop
+from tests.support import Published
 
 pytestmark = pytest.mark.slow
 
@@ -142,6 +138,16 @@ def differing_rows(left: DataDir, right: DataDir) -> dict[str, list[str]]:
     return found
 
 
+def changed_models(data: DataDir) -> set[str]:
+    """The models of which the last increment took or added rows."""
+    with open_warehouse(data.warehouse) as con:
+        names = con.execute(
+            "select table_name from duckdb_tables() where schema_name = 'changes'"
+        ).fetchall()
+        assert len(names) >= 15
+        return {name for (name,) in names if con.execute(f"from changes.{name} limit 1").fetchall()}
+
+
 @pytest.fixture(scope="module")
 def as_of_days() -> Iterator[date | None]:
     """The last metric day of each run: the latest event's, earlier, later, back."""
@@ -159,3 +165,75 @@ def test_increments_leave_what_a_full_rebuild_would(
         assert is_anew == (number == 0)
         assert build(sequence.anew, as_of, full_refresh=True)
         assert differing_rows(sequence.data, sequence.anew) == {}, f"after run {number + 1}"
+    assert build(sequence.data, as_of) is False
+    assert changed_models(sequence.data) == set()
+
+
+def prepared(data: DataDir, **more: bool) -> list[str]:
+    """What dbt would be told to build for the data directory as it stands."""
+    with Ledger.open(data.ledger) as ledger:
+        prepare_warehouse(data, ledger, "run", None, "inputs", **more)
+    with open_warehouse(data.warehouse) as con:
+        return begin_models(con)
+
+
+def settle(data: DataDir) -> None:
+    """End a build that had nothing to change."""
+    with open_warehouse(data.warehouse) as con:
+        for (mart,) in con.execute(
+            "select table_name from duckdb_tables() where schema_name = 'marts'"
+        ).fetchall():
+            con.execute(f"create or replace table changes.{mart} as from marts.{mart} limit 0")
+        settle_models(con)
+
+
+def new_setting(data: DataDir) -> None:
+    data.settings.mkdir()
+    (data.settings / "metric_settings.csv").write_text(
+        "setting,value,valid_from,valid_to\nrating_basis,initial,2020-01-01,\n"
+    )
+
+
+def new_shop_name(data: DataDir) -> None:
+    data.shops_csv.write_text(data.shops_csv.read_text().replace(",TH,", " & Sons,TH,"))
+
+
+@pytest.mark.parametrize("change", [new_setting, new_shop_name])
+def test_models_are_built_anew_when_more_than_files_changed(
+    published: Published, tmp_path: Path, change: Callable[[DataDir], None]
+) -> None:
+    data = published.copy(tmp_path)
+    assert "--full-refresh" not in prepared(data)
+    settle(data)
+    change(data)
+    assert "--full-refresh" in prepared(data)
+
+
+def test_models_are_built_anew_when_asked_for_and_after_a_build_that_did_not_end(
+    published: Published, tmp_path: Path
+) -> None:
+    data = published.copy(tmp_path)
+    assert "--full-refresh" in prepared(data, full_refresh=True)
+    assert "--full-refresh" in prepared(data)  # the one before was begun and not settled
+    settle(data)
+    assert "--full-refresh" not in prepared(data)
+
+
+def test_what_a_closed_gate_kept_back_is_looked_at_until_it_is_published(
+    published: Published, tmp_path: Path
+) -> None:
+    data = published.copy(tmp_path)
+    days = "select shop_id, from_date from unpublished.shop_days"
+    prepared(data)
+    with open_warehouse(data.warehouse) as con:
+        assert con.execute(days).fetchall() == []
+        con.execute("insert into intermediate.int_touched__shop_days values ('a', '2026-10-20')")
+    settle(data)
+    prepared(data)
+    with open_warehouse(data.warehouse) as con:
+        con.execute("delete from intermediate.int_touched__shop_days")
+    settle(data)
+    with open_warehouse(data.warehouse) as con:
+        assert con.execute(days).fetchall() == [("a", date(2026, 10, 20))]
+        note_published(con, "the next")
+        assert con.execute(days).fetchall() == []

@@ -13,7 +13,8 @@ from dagster_dbt import (
 )
 
 from dagster_project.defs.resources import WRITER_POOL, DataDirectory, dbt_project
-from dagster_project.lib.warehouse import begin_models, open_warehouse, settle_models
+from dagster_project.lib.increments import begin_models, settle_models
+from dagster_project.lib.warehouse import open_warehouse
 
 
 class Translator(DagsterDbtTranslator):  # type: ignore[misc]

@@ -17,16 +17,12 @@ import duckdb
 
 from dagster_project.lib.contracts import load_datasets, load_gate_suites
 from dagster_project.lib.errors import GateClosedError
+from dagster_project.lib.increments import note_published, published_marts
 from dagster_project.lib.landing import sha256
 from dagster_project.lib.ledger import Ledger, Publication
 from dagster_project.lib.paths import GATES_DIR, DataDir
 from dagster_project.lib.sql import identifier, literal
-from dagster_project.lib.warehouse import (
-    code_version,
-    note_published,
-    open_warehouse,
-    published_marts,
-)
+from dagster_project.lib.warehouse import code_version, open_warehouse
 
 # The published marts and the order of their rows, so that the same marts give the same files.
 MARTS = {
@@ -126,11 +122,15 @@ def _write_tables(
     con: duckdb.DuckDBPyConnection, ledger: Ledger, building: Path, previous: Path
 ) -> dict[str, int]:
     """Write all tables as DuckDB and Parquet and count their rows; take over unchanged marts."""
-    kept = published_marts(con, previous.name) if previous.exists() else set()
+    kept = {
+        mart
+        for mart in published_marts(con, previous.name)
+        if (previous / "marts.duckdb").exists() and _parquet(previous, mart).exists()
+    }
     if kept:
         shutil.copyfile(previous / "marts.duckdb", building / "marts.duckdb")
-    for name in sorted(kept):
-        _take_over(previous / "parquet" / f"{name}.parquet", building / "parquet")
+    for mart in sorted(kept):
+        _take_over(_parquet(previous, mart), _parquet(building, mart))
     queries = {
         name: f"select * from marts.{name} order by {order}"
         for name, order in MARTS.items()
@@ -147,7 +147,7 @@ def _write_tables(
     for name, query in queries.items():
         target = f"publication.main.{identifier(name)}"
         con.execute(f"create or replace table {target} as {query}")
-        parquet = literal(str(building / "parquet" / f"{name}.parquet"))
+        parquet = literal(str(_parquet(building, name)))
         con.execute(f"copy (from {target}) to {parquet} (format parquet, compression zstd)")
     counts = {
         name: con.execute(f"select count(*) from publication.main.{name}").fetchall()[0][0]
@@ -159,12 +159,16 @@ def _write_tables(
     return counts
 
 
-def _take_over(file: Path, folder: Path) -> None:
-    """The same file in another folder, without its bytes being written where links can be made."""
+def _parquet(version: Path, table: str) -> Path:
+    return version / "parquet" / f"{table}.parquet"
+
+
+def _take_over(old: Path, new: Path) -> None:
+    """The same file once more, without its bytes being written where links can be made."""
     try:
-        os.link(file, folder / file.name)
+        os.link(old, new)
     except OSError:
-        shutil.copyfile(file, folder / file.name)
+        shutil.copyfile(old, new)
 
 
 def _run(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[date | None, str]:

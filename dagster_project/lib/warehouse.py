@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from dagster_project.lib.contracts import Dataset, load_datasets
+from dagster_project.lib.contracts import load_datasets
 from dagster_project.lib.database import connect
+from dagster_project.lib.increments import Changes, find_changes, read_absorbed
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DBT_DIR, PROJECT_ROOT, DataDir
-from dagster_project.lib.raw_store import LINEAGE, batch_path
+from dagster_project.lib.raw_views import RawStore, show_known_orders
 from dagster_project.lib.settings import load_own_settings
 from dagster_project.lib.shops import read_shops
-from dagster_project.lib.sql import identifier, literal
 from dagster_project.lib.version import version
 
 RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
@@ -124,8 +122,8 @@ def prepare_warehouse(
         for schema in ("raw", "raw_new", "raw_changed", "changes"):
             con.execute(f"create schema if not exists {schema}")
         load_own_settings(con, data)
-        absorbed = None if full_refresh else _absorbed(con, basis)
-        changes = _changes(entries, absorbed.files) if absorbed else _Changes()
+        absorbed = None if full_refresh else read_absorbed(con, basis)
+        changes = find_changes(entries, absorbed.files) if absorbed else Changes()
         run: dict[str, object] = {
             "run_id": run_id,
             "as_of": as_of,
@@ -140,190 +138,12 @@ def prepare_warehouse(
         _load_files(con, "raw", entries)
         _load_files(con, "raw_new", [e for e in new if e.status != "retracted"])
         _load_files(con, "raw_changed", [*changes.came, *changes.went])
-        store = _RawStore(con, data.raw, ledger.batch_sizes())
+        store = RawStore(con, data.raw, ledger.batch_sizes())
         for dataset in load_datasets().values():
             store.show("raw", dataset, entries)
             store.show("raw_new", dataset, new)
             store.show("raw_changed", dataset, [*changes.came, *changes.went])
-        show_known_orders(con, is_anew=absorbed is None)
-
-
-@dataclass(frozen=True)
-class AbsorbedFile:
-    """A file that the models stand for."""
-
-    shop_id: str
-    dataset: str
-    file_id: str
-    exported_at: datetime
-    layout: str
-
-
-@dataclass(frozen=True)
-class _Absorbed:
-    files: list[AbsorbedFile]
-    as_of: date
-
-
-@dataclass(frozen=True)
-class _Changes:
-    """Files that came and went since the models were built, and where to read records anew."""
-
-    came: list[FileEntry] = field(default_factory=list)
-    went: list[FileEntry] = field(default_factory=list)
-    reread: list[tuple[str, str]] = field(default_factory=list)
-
-
-def _absorbed(con: duckdb.DuckDBPyConnection, basis: str) -> _Absorbed | None:
-    """What the models stand for; None when they must be built anew."""
-    known = con.execute(
-        "select table_name from information_schema.tables where table_schema = 'absorbed'"
-    ).fetchall()
-    if not known or _has_changing_window(con):
-        return None
-    state = con.execute("select as_of from absorbed.models where basis = ?", [basis]).fetchall()
-    if not state or state[0][0] is None:
-        return None
-    names = ", ".join(f.name for f in fields(AbsorbedFile))
-    rows = con.execute(f"select {names} from absorbed.files").fetchall()
-    return _Absorbed([AbsorbedFile(*row) for row in rows], state[0][0])
-
-
-def _has_changing_window(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the window's length depends on the as-of date: it would change every figure."""
-    lengths = con.execute(
-        "select value from own_settings.metric_settings where setting = 'window_days'"
-    ).fetchall()
-    return len(lengths) > 1
-
-
-def _changes(entries: list[FileEntry], absorbed: list[AbsorbedFile]) -> _Changes:
-    before = {(f.shop_id, f.dataset, f.file_id): f for f in absorbed}
-    now = {(e.shop_id, e.dataset, e.file_id): e for e in entries}
-    came, went = [], []
-    reread: set[tuple[str, str]] = set()
-    stamps: dict[tuple[str, str], list[datetime]] = defaultdict(list)
-    layouts: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for file in absorbed:
-        stamps[file.shop_id, file.dataset].append(file.exported_at)
-    for key, entry in now.items():
-        known = before.get(key)
-        place = key[:2]
-        if entry.status == "loaded":
-            layouts[place].add(entry.layout)
-            if known is None or known.exported_at != entry.exported_at:
-                came.append(entry)
-                if known is not None and entry.rows_loaded:
-                    reread.add(place)
-        elif known is not None:
-            went.append(entry)
-            reread.add(place)
-    for entry in came:
-        place = (entry.shop_id, entry.dataset)
-        # of mixed layouts an older version may know a column that the newest lacks
-        is_late = entry.exported_at is None or entry.exported_at <= max(
-            stamps[place], default=datetime.min
-        )
-        if len(layouts[place]) > 1 and (is_late or entry.dataset == "reviews"):
-            reread.add(place)
-    return _Changes(came, went, sorted(reread))
-
-
-def begin_models(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Say that the models are being built; returns what dbt must be told to build them.
-
-    Until `settle_models` they stand for nothing, so that a run which dies on the way is followed
-    by one that builds them anew.
-    """
-    con.execute("drop schema if exists absorbed cascade")
-    if con.execute("select absorbed_as_of from raw.run").fetchall() == [(None,)]:
-        return ["--full-refresh"]
-    # settings do not change between increments, nor do the models that only show them
-    return ["--exclude", "resource_type:seed stg_settings__*"]
-
-
-def settle_models(con: duckdb.DuckDBPyConnection) -> None:
-    """Note what the models, all of them built, stand for, and which days are to be checked."""
-    names = ", ".join(f.name for f in fields(AbsorbedFile))
-    con.execute("begin")
-    _note_unpublished_days(con)
-    con.execute("create schema absorbed")
-    con.execute(
-        f"create table absorbed.files as select {names} from raw.files where status = 'loaded'"
-    )
-    con.execute(
-        "create table absorbed.models as select r.basis, p.as_of_date as as_of "
-        "from raw.run as r left join intermediate.int_parameters as p on true"
-    )
-    con.execute("commit")
-
-
-def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
-    """Show, as schema `unpublished`, the mart rows that were computed since the last publication.
-
-    `unpublished.shop_days` has from which day on a shop's are, `unpublished.marts` the tables that
-    differ, `unpublished.since` that publication; what a run computed whose gate closed stays until
-    a publication has it.
-    """
-    con.execute("create schema if not exists unpublished")
-    con.execute(
-        "create table if not exists unpublished.shop_days (shop_id varchar, from_date date)"
-    )
-    con.execute("create table if not exists unpublished.marts (mart varchar)")
-    con.execute("create table if not exists unpublished.since (publication_id varchar)")
-    (is_anew,) = con.execute("select absorbed_as_of is null from raw.run").fetchall()[0]
-    computed = (
-        "select shop_id, date '1900-01-01' as from_date from raw.shops "
-        "union select shop_id, date '1900-01-01' from marts.shop_metrics_daily"
-        if is_anew
-        else "from intermediate.int_touched__shop_days union all by name "
-        "select shop_id, from_date from intermediate.int_touched__product_days"
-    )
-    con.execute(
-        "create or replace table unpublished.shop_days as "
-        "select shop_id, min(from_date) as from_date "
-        f"from (from unpublished.shop_days union all by name {computed}) group by shop_id"
-    )
-    marts = con.execute(
-        "select table_name from duckdb_tables() where schema_name = 'marts'"
-    ).fetchall()
-    for (mart,) in marts:
-        if is_anew or con.execute(f"select 1 from changes.{mart} limit 1").fetchall():
-            con.execute("insert into unpublished.marts values (?)", [mart])
-    for table in (
-        "shop_metrics_daily",
-        "product_metrics_daily",
-        "reason_metrics_daily",
-        "product_reason_metrics_daily",
-    ):
-        con.execute(
-            f"create or replace view unpublished.{table} as select m.* from marts.{table} as m "
-            "inner join unpublished.shop_days as k "
-            "on m.shop_id = k.shop_id and m.metric_date >= k.from_date "
-            "where m.metric_date >= (select min(from_date) from unpublished.shop_days)"
-        )
-    con.execute("create or replace view unpublished.feedback_events as from marts.feedback_events")
-
-
-def published_marts(con: duckdb.DuckDBPyConnection, publication_id: str) -> set[str]:
-    """The marts that are as that publication has them; none when it is not the last one."""
-    return {
-        mart
-        for (mart,) in con.execute(
-            "select table_name from duckdb_tables() where schema_name = 'marts' "
-            "and table_name not in (select mart from unpublished.marts) "
-            "and exists (select 1 from unpublished.since where publication_id = ?)",
-            [publication_id],
-        ).fetchall()
-    }
-
-
-def note_published(con: duckdb.DuckDBPyConnection, publication_id: str) -> None:
-    """Forget what was not published: now it is."""
-    con.execute("delete from unpublished.shop_days")
-    con.execute("delete from unpublished.marts")
-    con.execute("delete from unpublished.since")
-    con.execute("insert into unpublished.since values (?)", [publication_id])
+        show_known_orders(con, ask_models=absorbed is not None and not changes.went)
 
 
 def basis_fingerprint(data: DataDir) -> str:
@@ -360,30 +180,6 @@ def code_version() -> str:
     return f"{version()}+{digest.hexdigest()[:12]}"
 
 
-def raw_columns(dataset: Dataset, schema: str = "raw") -> dict[str, str]:
-    """The columns of a dataset's raw relation and their types, by schema."""
-    gone = {"_is_gone": "BOOLEAN"} if schema == "raw_changed" else {}
-    return {c.name: c.type for c in dataset.columns} | LINEAGE | gone
-
-
-def show_known_orders(con: duckdb.DuckDBPyConnection, *, is_anew: bool) -> None:
-    """`raw.known_orders`: the order lines of all files, found by `hash(order_id)` as `order_key`.
-
-    Where the models stand for earlier files they are asked: they have the number at hand.
-    """
-    new = "raw" if is_anew else "raw_changed"
-    query = (
-        "select hash(order_id) as order_key, shop_id, order_id, _file_id, _row_number "
-        f"from {new}.orders"
-    )
-    if not is_anew:
-        query += (
-            " union all select order_key, shop_id, order_id, file_id, row_number "
-            "from staging.stg_exports__order_lines"
-        )
-    con.execute(f"create or replace view raw.known_orders as {query}")
-
-
 def _load_files(con: duckdb.DuckDBPyConnection, schema: str, entries: list[FileEntry]) -> None:
     _fill(con, schema, "files", [vars(entry) for entry in entries])
 
@@ -396,53 +192,3 @@ def _fill(
     typed = ", ".join(f"cast({name} as {kind}) as {name}" for name, (kind, _) in columns.items())
     con.execute(f"create or replace table {schema}.{table} as select {typed} from _rows")
     con.unregister("_rows")
-
-
-@dataclass(frozen=True)
-class _RawStore:
-    """The raw store as views of the warehouse; `sizes` are the files loaded into each batch."""
-
-    con: duckdb.DuckDBPyConnection
-    raw: Path
-    sizes: dict[tuple[str, str], int]
-
-    def show(self, schema: str, dataset: Dataset, entries: list[FileEntry]) -> None:
-        """A view of the entries' rows; an empty one when there are none.
-
-        In `raw_changed` also the rows of files that went, marked in the column `_is_gone`.
-        """
-        shown = ("loaded", "retracted") if schema == "raw_changed" else ("loaded",)
-        batches: dict[str, list[FileEntry]] = defaultdict(list)
-        for entry in entries:
-            if entry.dataset == dataset.name and entry.status in shown:
-                batches[entry.batch_id].append(entry)
-        whole = [batch for batch, files in batches.items() if self._is_whole(batch, files)]
-        columns = raw_columns(dataset, schema)
-        nulls = ", ".join(f"cast(null as {k}) as {identifier(n)}" for n, k in columns.items())
-        parts = [f"select {nulls} where false"]
-        gone = "_is_gone" in columns
-        if whole:
-            more = ", false as _is_gone" if gone else ""
-            parts.append(f"select *{more} from {self._parquet(dataset, whole)}")
-        if partly := batches.keys() - set(whole):
-            # retracted files and earlier readings of the same bytes stay in their Parquet unseen
-            more = ", f.status <> 'loaded' as _is_gone" if gone else ""
-            parts.append(
-                f"select r.*{more} from {self._parquet(dataset, partly)} as r "
-                f"inner join {schema}.files as f on f.shop_id = r.shop_id "
-                "and f.file_id = r._file_id and f.exported_at = r._exported_at "
-                f"where f.dataset = {literal(dataset.name)} "
-                f"and f.status in ({', '.join(map(literal, shown))})"
-            )
-        view = f"{schema}.{identifier(dataset.name)}"
-        self.con.execute(f"create or replace view {view} as {' union all by name '.join(parts)}")
-
-    def _is_whole(self, batch_id: str, files: list[FileEntry]) -> bool:
-        """Whether all rows of the batch are shown, so that none need be told from others."""
-        is_loaded = all(file.status == "loaded" for file in files)
-        return is_loaded and len(files) == self.sizes[batch_id, files[0].dataset]
-
-    def _parquet(self, dataset: Dataset, batches: Iterable[str]) -> str:
-        # a batch older than a column of the contract has nulls in it
-        paths = [literal(str(batch_path(self.raw, dataset.name, b))) for b in sorted(batches)]
-        return f"read_parquet([{', '.join(paths)}], union_by_name = true)"

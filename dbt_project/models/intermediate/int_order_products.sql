@@ -14,7 +14,7 @@ lines as (
     from {{ ref("stg_exports__order_lines") }} as l
     inner join {{ ref("int_skus__products") }} as p
         on l.shop_id = p.shop_id and l.sku_id = p.sku_id
-    where {{ in_scope("l", touched) }} and l.order_key in (select repeated.order_key from repeated)
+    where {{ in_scope("l", touched) }}
 ),
 
 order_products as (
@@ -25,18 +25,17 @@ order_products as (
         product_key,
         min(delivered_date) as delivered_date
     from lines
+    where order_key in (select repeated.order_key from repeated)
     group by order_key, shop_id, order_id, product_key
     union all
     select
-        l.order_key,
-        l.shop_id,
-        l.order_id,
-        p.product_key,
-        l.delivered_date
-    from {{ ref("stg_exports__order_lines") }} as l
-    inner join {{ ref("int_skus__products") }} as p
-        on l.shop_id = p.shop_id and l.sku_id = p.sku_id
-    where {{ in_scope("l", touched) }} and l.order_key not in (select repeated.order_key from repeated)
+        order_key,
+        shop_id,
+        order_id,
+        product_key,
+        delivered_date
+    from lines
+    where order_key not in (select repeated.order_key from repeated)
 )
 
 select * from order_products
