@@ -177,9 +177,8 @@ def main() -> None:
     print("| step | CPU s | wall s |\n|---|---|---|")
     for step in steps:
         print(f"| {step.name} | {step.cpu_seconds:.2f} | {step.seconds:.2f} |")
-    print(
-        f"| **all** | {sum(s.cpu_seconds for s in steps):.2f} | {sum(s.seconds for s in steps):.2f} |"
-    )
+    cpu, wall = sum(s.cpu_seconds for s in steps), sum(s.seconds for s in steps)
+    print(f"| **all** | {cpu:.2f} | {wall:.2f} |")
     size = options.out.stat().st_size / 2**20
     print(f"\nPeak memory {peak:,.0f} MiB; the file has {size:,.0f} MiB.")
     if options.compare:
