@@ -20,7 +20,8 @@ from dagster_project.lib.contracts import load_datasets
 from dagster_project.lib.database import connect, one_run_at_a_time
 from dagster_project.lib.errors import BusyError
 from dagster_project.lib.paths import PROJECT_ROOT, DataDir
-from dagster_project.lib.publish import LEDGER_TABLES, MARTS, read_manifest
+from dagster_project.lib.publish import read_manifest
+from dagster_project.lib.published_version import LEDGER_TABLES, MARTS
 from dagster_project.quality.gates import publish_suites, raw_suites
 from dagster_project.runner import RunOutcome, _note_failure, prepare_instance
 from tests.support import Published

@@ -15,7 +15,7 @@ from dagster_project.lib.database import connect
 from dagster_project.lib.ingest import ingest
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DataDir
-from dagster_project.lib.publish import MARTS
+from dagster_project.lib.published_version import MARTS
 from dagster_project.lib.sample import DayTruth
 from dagster_project.lib.sql import literal
 from tests.support import Published, run_pipeline

@@ -17,7 +17,8 @@ from dagster_project.lib.database import connect
 from dagster_project.lib.errors import GateClosedError
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DataDir
-from dagster_project.lib.publish import MARTS, publish, read_manifest
+from dagster_project.lib.publish import publish, read_manifest
+from dagster_project.lib.published_version import MARTS
 from tests.support import Published, fingerprint
 
 TABLES = {
@@ -150,10 +151,15 @@ def in_warehouse(data: DataDir, statement: str) -> None:
         con.execute(statement)
 
 
-def change_shop_days(data: DataDir, statement: str) -> None:
-    """Change `marts.shop_metrics_daily` and note that, as a run does."""
+def change_shop_days(data: DataDir, statement: str, since: str = "1900-01-01") -> None:
+    """Change `marts.shop_metrics_daily` and note which days, as a run does."""
     in_warehouse(data, statement)
     in_warehouse(data, "insert into unpublished.marts values ('shop_metrics_daily')")
+    in_warehouse(
+        data,
+        f"insert into unpublished.shop_days select distinct shop_id, date '{since}' "
+        "from marts.shop_metrics_daily",
+    )
 
 
 def in_ledger(data: DataDir, statement: str) -> list[tuple[Any, ...]]:
@@ -278,6 +284,33 @@ def test_only_marts_that_changed_are_written_anew(data: DataDir) -> None:
     assert ask(path, "select max(delivered_orders) from shop_metrics_daily") == "[(1,)]"
 
 
+def test_of_a_daily_mart_only_the_days_computed_again_are_written(data: DataDir) -> None:
+    path = data.published / "marts.duckdb"
+    older = "select sum(delivered_orders) from shop_metrics_daily where metric_date < '2026-10-30'"
+    newer = older.replace("<", ">=").replace("sum", "max")
+    before = ask(path, older)
+    change_shop_days(
+        data, "update marts.shop_metrics_daily set delivered_orders = 9", since="2026-10-30"
+    )
+    publish_again(data)
+    assert ask(path, older) == before
+    assert ask(path, newer) == "[(9,)]"
+
+
+@pytest.mark.parametrize("name", ["marts.duckdb", "parquet/feedback_events.parquet"])
+def test_nothing_is_taken_over_from_a_version_that_was_damaged(data: DataDir, name: str) -> None:
+    path = data.published / "current" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert tables_written_anew(data) == set(MARTS)
+
+
+def test_nothing_is_taken_over_when_all_was_built_anew(data: DataDir) -> None:
+    in_warehouse(data, "delete from unpublished.since")
+    assert tables_written_anew(data) == set(MARTS)
+
+
 def test_every_mart_is_written_anew_after_an_older_version_was_put_back(data: DataDir) -> None:
     older = (data.published / "current").readlink()
     publish_again(data)
@@ -348,6 +381,7 @@ def test_version_just_published_is_kept_even_when_the_clock_was_set_back(data: D
 
 def test_publishing_that_fails_half_way_leaves_the_old_version_in_place(data: DataDir) -> None:
     before = what_readers_see(data)
+    in_warehouse(data, "insert into unpublished.marts values ('metric_status_daily')")
     in_warehouse(data, "drop table marts.metric_status_daily")
     with pytest.raises(duckdb.CatalogException):
         publish_again(data)

@@ -19,7 +19,7 @@ import pytest
 import xlsxwriter
 
 from dagster_project.lib.ledger import Ledger
-from dagster_project.lib.publish import MARTS
+from dagster_project.lib.published_version import MARTS
 from tests.exports_helper import (
     Row,
     Store,

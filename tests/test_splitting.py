@@ -21,7 +21,7 @@ from dagster_project.lib.ingest import ingest
 from dagster_project.lib.landing import exported_at
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DataDir
-from dagster_project.lib.publish import MARTS
+from dagster_project.lib.published_version import MARTS
 from dagster_project.lib.sql import literal
 from dagster_project.lib.text import normalise_header
 from tests.reference.exports import write_case

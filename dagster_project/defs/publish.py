@@ -7,7 +7,8 @@ import dagster as dg
 from dagster_project.defs.resources import WRITER_POOL, DataDirectory
 from dagster_project.lib.database import connect
 from dagster_project.lib.ledger import Ledger
-from dagster_project.lib.publish import LEDGER_TABLES, MARTS, publish
+from dagster_project.lib.publish import publish
+from dagster_project.lib.published_version import LEDGER_TABLES, MARTS
 
 MARTS_KEY = dg.AssetKey(["published", "marts"])
 

@@ -128,8 +128,8 @@ def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
     """Show, as schema `unpublished`, the mart rows that were computed since the last publication.
 
     `unpublished.shop_days` has from which day on a shop's are, `unpublished.marts` the tables that
-    differ, `unpublished.since` that publication; what a run computed whose gate closed stays until
-    a publication has it. A mart without days is shown whole.
+    differ, `unpublished.since` that publication, none once all was built anew; what a run computed
+    whose gate closed stays until a publication has it. A mart without days is shown whole.
     """
     con.execute("create schema if not exists unpublished")
     con.execute(
@@ -138,6 +138,8 @@ def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("create table if not exists unpublished.marts (mart varchar)")
     con.execute("create table if not exists unpublished.since (publication_id varchar)")
     (is_anew,) = con.execute("select absorbed_as_of is null from raw.run").fetchall()[0]
+    if is_anew:
+        con.execute("delete from unpublished.since")
     computed = (
         "select shop_id, date '1900-01-01' as from_date from raw.shops "
         "union select shop_id, date '1900-01-01' from marts.shop_metrics_daily"
@@ -167,17 +169,23 @@ def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"create or replace view unpublished.{mart} as {query}")
 
 
-def published_marts(con: duckdb.DuckDBPyConnection, publication_id: str) -> set[str]:
-    """The marts that are as that publication has them; none when it is not the last one."""
-    return {
-        mart
-        for (mart,) in con.execute(
-            "select table_name from duckdb_tables() where schema_name = 'marts' "
-            "and table_name not in (select mart from unpublished.marts) "
-            "and exists (select 1 from unpublished.since where publication_id = ?)",
-            [publication_id],
+def unpublished_marts(
+    con: duckdb.DuckDBPyConnection, publication_id: str
+) -> dict[str, bool] | None:
+    """The marts that publication lacks rows of; True where `unpublished.shop_days` has the days.
+
+    None when that is not known: the models were built anew, or another publication came after.
+    """
+    if not con.execute(
+        "select 1 from unpublished.since where publication_id = ?", [publication_id]
+    ).fetchall():
+        return None
+    return dict(
+        con.execute(
+            "select distinct mart, mart in (select table_name from duckdb_columns() where "
+            "schema_name = 'marts' and column_name = 'metric_date') from unpublished.marts"
         ).fetchall()
-    }
+    )
 
 
 def note_published(con: duckdb.DuckDBPyConnection, publication_id: str) -> None:

@@ -17,44 +17,14 @@ import duckdb
 
 from dagster_project.lib.contracts import load_datasets, load_gate_suites
 from dagster_project.lib.errors import GateClosedError
-from dagster_project.lib.increments import note_published, published_marts
+from dagster_project.lib.increments import note_published
 from dagster_project.lib.landing import sha256
 from dagster_project.lib.ledger import Ledger, Publication
 from dagster_project.lib.paths import GATES_DIR, DataDir
-from dagster_project.lib.sql import identifier, literal
+from dagster_project.lib.published_version import write_version
+from dagster_project.lib.sql import literal
 from dagster_project.lib.warehouse import code_version, open_warehouse
 
-# The published marts and the order of their rows, so that the same marts give the same files.
-MARTS = {
-    "shop_metrics_daily": "shop_id, metric_date",
-    "product_metrics_daily": "shop_id, product_key, metric_date",
-    "reason_metrics_daily": "shop_id, metric_date, metric, reason_code, fault",
-    "product_reason_metrics_daily": (
-        "shop_id, product_key, metric_date, metric, reason_code, is_counted"
-    ),
-    "feedback_events": "shop_id, event_id",
-    "metric_status_daily": "shop_id, metric_date, metric",
-}
-# What the ledger adds: what each table is, and the query that makes it.
-LEDGER_TABLES = {
-    "quality_results": (
-        "What each rule of the gates found in each run.",
-        "select run_id, checked_at, stage, dataset, rule, severity, passed, checked_rows, "
-        "failed_rows, examples, message from quality_results order by all",
-    ),
-    "rejected_rows": (
-        "The rows that were set aside, by file, row, column and rule.",
-        "select dataset, shop_id, source_file, row_number, column_name, rule, message, file_id "
-        "from current_rejected_rows order by all",
-    ),
-    "files": (
-        "The files that were ingested, refused or retracted.",
-        "select file_id, shop_id, dataset, file_name, exported_at, rows_read, rows_loaded, "
-        "rows_rejected, status, message from current_files order by shop_id, dataset, file_id",
-    ),
-}
-# Clients of the 1.4 and 1.5 lines are still in use; they cannot open DuckDB 2's own format.
-_STORAGE_VERSION = "v1.4.0"
 _KEPT_VERSIONS = 7
 _LINKS = ("marts.duckdb", "parquet", "manifest.json")
 
@@ -71,10 +41,10 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
     versions = data.published / "versions"
     _clear_litter(data.published)
     building = versions / f".building-{publication_id}"
-    (building / "parquet").mkdir(parents=True)
+    building.mkdir(parents=True)
     previous = data.published / "current"
     with open_warehouse(data.warehouse) as con:
-        counts = _write_tables(con, ledger, building, previous.resolve())
+        counts = write_version(con, ledger, building, _intact(data))
         as_of, inputs = _run(con, run_id)
         restatements = _restatements(con, previous / "marts.duckdb") if previous.exists() else []
     manifest: dict[str, Any] = {
@@ -118,57 +88,16 @@ def read_manifest(data: DataDir) -> dict[str, Any] | None:
     return manifest
 
 
-def _write_tables(
-    con: duckdb.DuckDBPyConnection, ledger: Ledger, building: Path, previous: Path
-) -> dict[str, int]:
-    """Write all tables as DuckDB and Parquet and count their rows; take over unchanged marts."""
-    kept = {
-        mart
-        for mart in published_marts(con, previous.name)
-        if (previous / "marts.duckdb").exists() and _parquet(previous, mart).exists()
-    }
-    if kept:
-        shutil.copyfile(previous / "marts.duckdb", building / "marts.duckdb")
-    for mart in sorted(kept):
-        _take_over(_parquet(previous, mart), _parquet(building, mart))
-    queries = {
-        name: f"select * from marts.{name} order by {order}"
-        for name, order in MARTS.items()
-        if name not in kept
-    }
-    con.execute(
-        f"attach {literal(str(building / 'marts.duckdb'))} as publication "
-        f"(storage_version {literal(_STORAGE_VERSION)})"
-    )
-    for name, (_, query) in LEDGER_TABLES.items():
-        table = ledger.con.sql(query).to_arrow_table()
-        con.register(f"_{name}", table)
-        queries[name] = f"select * from _{name}"
-    for name, query in queries.items():
-        target = f"publication.main.{identifier(name)}"
-        con.execute(f"create or replace table {target} as {query}")
-        parquet = literal(str(_parquet(building, name)))
-        con.execute(f"copy (from {target}) to {parquet} (format parquet, compression zstd)")
-    counts = {
-        name: con.execute(f"select count(*) from publication.main.{name}").fetchall()[0][0]
-        for name in (*MARTS, *LEDGER_TABLES)
-    }
-    con.execute("detach publication")
-    if (building / "marts.duckdb.wal").exists():
-        raise RuntimeError("the publication's database was left with a write-ahead log")
-    return counts
-
-
-def _parquet(version: Path, table: str) -> Path:
-    return version / "parquet" / f"{table}.parquet"
-
-
-def _take_over(old: Path, new: Path) -> None:
-    """The same file once more, without its bytes being written where links can be made."""
-    try:
-        os.link(old, new)
-    except OSError:
-        shutil.copyfile(old, new)
+def _intact(data: DataDir) -> Path | None:
+    """The version that readers see, if its files are still as they were written."""
+    manifest = read_manifest(data)
+    folder = (data.published / "current").resolve()
+    if manifest is None or any(
+        not (folder / name).is_file() or sha256(folder / name) != digest
+        for name, digest in manifest["files"].items()
+    ):
+        return None
+    return folder
 
 
 def _run(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[date | None, str]:
