@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject
+from packaging.version import Version
 
 from dagster_project.lib.database import one_run_at_a_time
 from dagster_project.lib.paths import DBT_DIR, DataDir
@@ -55,8 +58,13 @@ class Dbt(DbtCliResource):  # type: ignore[misc]
     """dbt as a subprocess only.
 
     Dagster would also load dbt's adapter into its own process, for row counts that nothing here
-    asks it for; that costs as much as a third of the dbt build itself.
+    asks it for, and start dbt once more to ask for its version; each costs as much as a third of
+    the dbt build itself.
     """
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(metadata.version("dbt-core"))
 
     def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:
         return None

@@ -6,7 +6,7 @@ A batch exists when its files stand in the ledger; Parquet without a ledger row 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
@@ -189,13 +189,20 @@ class Ledger:
                 [list(row.values()) for row in rows],
             )
 
-    def add_publication(self, publication: Publication, restatements: Iterable[Any]) -> None:
-        """Keep what was published, and what it changed of days published before."""
+    def add_publication(self, publication: Publication, restatements: pa.Table | None) -> None:
+        """Keep what was published, and what it changed of days published before.
+
+        `restatements` has the columns of that table but the first.
+        """
         self.con.execute("begin")
         self._insert("publications", [publication])
-        rows = [[publication.publication_id, *row] for row in restatements]
-        if rows:
-            self.con.executemany("insert into restatements values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        if restatements is not None:
+            self.con.register("_rows", restatements)
+            self.con.execute(
+                "insert into restatements by name select ? as publication_id, * from _rows",
+                [publication.publication_id],
+            )
+            self.con.unregister("_rows")
         self.con.execute(
             "insert into published_files select ?, shop_id, dataset, file_id from current_files "
             "where status <> 'retracted' and (shop_id, dataset, file_id) not in "

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from dagster_project.lib.contracts import load_datasets, load_gate_suites
 from dagster_project.lib.errors import GateClosedError
@@ -46,7 +47,7 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
     with open_warehouse(data.warehouse) as con:
         counts = write_version(con, ledger, building, _intact(data))
         as_of, inputs = _run(con, run_id)
-        restatements = _restatements(con, previous / "marts.duckdb") if previous.exists() else []
+        restatements = _restatements(con, previous / "marts.duckdb") if previous.exists() else None
     manifest: dict[str, Any] = {
         "publication_id": publication_id,
         "published_at": published_at.isoformat(timespec="seconds"),
@@ -134,10 +135,10 @@ def _all_rules() -> set[str]:
     return {rule.id for rule in rules}
 
 
-def _restatements(con: duckdb.DuckDBPyConnection, previous: Path) -> list[tuple[Any, ...]]:
+def _restatements(con: duckdb.DuckDBPyConnection, previous: Path) -> pa.Table:
     """What changes of shop days that were published before: metric, old and new counts."""
     con.execute(f"attach {literal(str(previous.resolve()))} as previous (read_only)")
-    rows = con.execute(
+    rows = con.sql(
         """
         with figures as (
             unpivot (
@@ -157,13 +158,13 @@ def _restatements(con: duckdb.DuckDBPyConnection, previous: Path) -> list[tuple[
 
         select
             shop_id, metric_date, metric,
-            counts[1], old_denominator, counts[2], new_denominator
+            counts[1] as old_numerator, old_denominator, counts[2] as new_numerator, new_denominator
         from figures
         where counts[1] is distinct from counts[2]
             or old_denominator is distinct from new_denominator
         order by all
         """
-    ).fetchall()
+    ).to_arrow_table()
     con.execute("detach previous")
     return rows
 
