@@ -68,15 +68,29 @@ def run_up_to_publication(root: Path, out: Path) -> Facts:
 
 
 def prepare(root: Path, out: Path) -> Facts:
-    """The raw tables of a data directory in a new warehouse, nothing built."""
+    """All that a run does before dbt: ingest, the raw tables; `scope` is what dbt must be told."""
+    from dagster_project.lib.increments import begin_models
+    from dagster_project.lib.ingest import ingest
     from dagster_project.lib.ledger import Ledger
     from dagster_project.lib.paths import DataDir
-    from dagster_project.lib.warehouse import prepare_warehouse
+    from dagster_project.lib.warehouse import open_warehouse, prepare_warehouse
 
     data = DataDir(root)
-    data.warehouse.unlink(missing_ok=True)
     with Ledger.open(data.ledger) as ledger:
+        ingest(data, ledger)
         prepare_warehouse(data, ledger, "bench", None, "bench")
+    with open_warehouse(data.warehouse) as con:
+        return {"scope": begin_models(con)}
+
+
+def settle(root: Path, out: Path) -> Facts:
+    """What a run does after dbt, so that the next may be an increment."""
+    from dagster_project.lib.increments import settle_models
+    from dagster_project.lib.paths import DataDir
+    from dagster_project.lib.warehouse import open_warehouse
+
+    with open_warehouse(DataDir(root).warehouse) as con:
+        settle_models(con)
     return {}
 
 
@@ -277,6 +291,7 @@ CONTENDERS: dict[str, Callable[[Path, Path], Facts]] = {
     "run": run,
     "run_up_to_publication": run_up_to_publication,
     "prepare": prepare,
+    "settle": settle,
     "imports": imports,
     "imports_gx": imports_gx,
     "gates": gates,

@@ -206,9 +206,14 @@ def bench(lines: int, work: Path, increment: int, increments: int) -> Iterator[M
         contender("prepare", lines, alone)
         yield dbt("dbt_parse", lines, ["parse", "--no-partial-parse"], alone)
         yield dbt("dbt_parse_warm", lines, ["parse"], alone)
-        build = ["build", "--full-refresh", "--exclude-resource-type", "unit_test"]
-        rebuilt = dbt("dbt_alone", lines, build, alone)
+        build = ["build", "--exclude-resource-type", "unit_test"]
+        rebuilt = dbt("dbt_alone", lines, [*build, "--full-refresh"], alone)
         yield _with_sizes(rebuilt, {"warehouse": size_mib(alone / "warehouse.duckdb")})
+        for _ in range(increments):
+            contender("settle", lines, alone)
+            lay_increment(alone, increment)
+            scope = contender("prepare", lines, alone).facts["scope"]
+            yield dbt("dbt_alone_increment", lines, [*build, *scope], alone)
         shutil.rmtree(alone)
 
         floor = folder / "floor.duckdb"
