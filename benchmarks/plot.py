@@ -176,8 +176,9 @@ def markdown(results: dict[str, Any], sizes: Sequence[Size]) -> str:
             "",
             f"### {size.lines:,} order lines",
             "",
-            "| whole process | wall s | CPU s | over the floor | peak MiB | on disk MiB |",
-            "|---|---|---|---|---|---|",
+            "| whole process | wall s | CPU s | over the floor | peak MiB | spilled MiB "
+            "| on disk MiB |",
+            "|---|---|---|---|---|---|---|",
         ]
         for name, title in NAMES.items():
             if name not in size.of:
@@ -188,7 +189,7 @@ def markdown(results: dict[str, Any], sizes: Sequence[Size]) -> str:
             lines.append(
                 f"| {title} | {_number(size.value(name, 'wall_s'))} | {_number(cpu)} "
                 f"| {_number(_ratio(cpu, floor), 2)} | {_number(size.value(name, 'peak_mib'), 0)} "
-                f"| {kept} |"
+                f"| {_number(size.value(name, 'spilled_mib'), 0)} | {kept} |"
             )
         lines += [
             "",

@@ -13,6 +13,8 @@ another session need not make them again. Results go to `scale.json` as they com
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
 import os
 import platform
@@ -41,6 +43,7 @@ INCREMENT_LINES = 13_700
 INCREMENTS = 3
 MOST_LINES_OF_ANALYSTS = 1_000_000
 _POLL_SECONDS = 0.05
+_POLLS_PER_LOOK = 20
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Measured:
     """What a process with all it started took, and what it said of itself.
 
     `peak_mib` is the largest resident memory of all its processes together, as seen every 50 ms, or
-    the largest that any of them had. `stored_mib` is what it left on disk, where that is told.
+    the largest that any of them had; `spilled_mib` the most that DuckDB put on disk for want of
+    memory, as seen every second. `stored_mib` is what it left on disk, where that is told.
     """
 
     contender: str
@@ -56,23 +60,28 @@ class Measured:
     wall_s: float
     cpu_s: float
     peak_mib: float
+    spilled_mib: float = 0.0
     stored_mib: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 def measure(
-    contender: str, lines: int, command: list[str], *, env: dict[str, str] | None = None,
-    cwd: Path | None = None,
+    contender: str, lines: int, command: list[str], folder: Path, *,
+    env: dict[str, str] | None = None, cwd: Path | None = None,
 ) -> Measured:  # fmt: skip
-    """Run a command that must succeed; a JSON object on its last line becomes `facts`."""
+    """Run a command that must succeed; a JSON object on its last line becomes `facts`.
+
+    What it spills is looked for in `folder`, to which its temporary files go.
+    """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         started = time.perf_counter()
+        environment = {**os.environ, "TMPDIR": str(folder), **(env or {})}
         process = subprocess.Popen(  # noqa: S603 - our own programs
-            command, stdout=out, stderr=err, env={**os.environ, **(env or {})}, cwd=cwd
+            command, stdout=out, stderr=err, env=environment, cwd=cwd
         )
-        sampled = [0.0]
+        peak = Peak()
         ended = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(process.pid, ended, sampled))
+        watcher = threading.Thread(target=peak.watch, args=(process.pid, folder, ended))
         watcher.start()
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
@@ -90,12 +99,13 @@ def measure(
         lines,
         wall,
         usage.ru_utime + usage.ru_stime,
-        max(sampled[0], usage.ru_maxrss / 1024),
+        max(peak.resident_mib, usage.ru_maxrss / 1024),
+        peak.spilled_mib,
         facts=_facts(output),
     )
     print(
         f"{lines:>12,}  {contender:<24} wall {wall:8.1f} s   CPU {measured.cpu_s:8.1f} s   "
-        f"peak {measured.peak_mib:6,.0f} MiB",
+        f"peak {measured.peak_mib:6,.0f} MiB   spilled {measured.spilled_mib:6,.0f} MiB",
         flush=True,
     )
     return measured
@@ -111,9 +121,30 @@ def _facts(output: str) -> dict[str, Any]:
     return {"cpu_s": float(total[1]), "wall_s": float(total[2])} if total else {}
 
 
-def _watch(pid: int, ended: threading.Event, peak: list[float]) -> None:
-    while not ended.wait(_POLL_SECONDS):
-        peak[0] = max(peak[0], sum(map(_resident_mib, _tree(pid))))
+@dataclass
+class Peak:
+    """The most that a process and its descendants held in memory, and DuckDB in a folder."""
+
+    resident_mib: float = 0.0
+    spilled_mib: float = 0.0
+
+    def watch(self, pid: int, folder: Path, ended: threading.Event) -> None:
+        """Look again and again until the process has ended."""
+        for poll in itertools.count():
+            if ended.wait(_POLL_SECONDS):
+                return
+            self.resident_mib = max(self.resident_mib, sum(map(_resident_mib, _tree(pid))))
+            if poll % _POLLS_PER_LOOK == 0:
+                self.spilled_mib = max(self.spilled_mib, _spilled_mib(folder))
+
+
+def _spilled_mib(folder: Path) -> float:
+    total = 0
+    for depth in ("*", "*/*", "*/*/*"):
+        for path in folder.glob(f"{depth}/duckdb_temp*"):
+            with contextlib.suppress(OSError):  # ended in between
+                total += path.stat().st_size
+    return total / 2**20
 
 
 def _tree(pid: int) -> list[int]:
@@ -148,7 +179,7 @@ def contender(
 ) -> Measured:
     """Measure one of contenders.py on a data directory."""
     command = [sys.executable, str(CONTENDERS), name, str(root), *([str(out)] if out else [])]
-    return measure(called or name, lines, command)
+    return measure(called or name, lines, command, root.parent)
 
 
 def copy_history(history: Path, root: Path) -> Path:
@@ -168,7 +199,7 @@ def dbt(name: str, lines: int, arguments: list[str], root: Path) -> Measured:
         "DBT_TARGET_PATH": str(root / "dbt_alone"),
         "DBT_LOG_PATH": str(root / "dbt_alone"),
     }
-    return measure(name, lines, [str(DBT), *arguments], env=env, cwd=DBT_DIR)
+    return measure(name, lines, [str(DBT), *arguments], root, env=env, cwd=DBT_DIR)
 
 
 def stored(root: Path) -> dict[str, float]:
@@ -196,7 +227,7 @@ def bench(lines: int, work: Path, increment: int, increments: int) -> Iterator[M
     if not (history / "history.json").exists():
         shutil.rmtree(history, ignore_errors=True)
         command = [sys.executable, str(DATA), "history", str(history), "--lines", str(lines)]
-        measure("generate", lines, command)
+        measure("generate", lines, command, work)
     with tempfile.TemporaryDirectory(dir=work) as name:
         folder = Path(name)
         yield contender("imports", lines, history)
@@ -218,7 +249,7 @@ def bench(lines: int, work: Path, increment: int, increments: int) -> Iterator[M
 
         floor = folder / "floor.duckdb"
         command = [str(FLOOR), "--data-dir", str(history), "--out", str(floor)]
-        measured = measure("floor", lines, [sys.executable, *command])
+        measured = measure("floor", lines, [sys.executable, *command], folder)
         yield _with_sizes(measured, {"marts": size_mib(floor)})
         floor.unlink()
 

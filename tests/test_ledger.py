@@ -130,12 +130,17 @@ def test_a_publication_notes_which_files_it_used_first(ledger: Ledger) -> None:
     assert ledger.last_publication() is None
     ledger.commit_batch([ENTRY, dataclasses.replace(ENTRY, file_id="gone")], [])
     ledger.retract("gone", NOW)
-    ledger.add_publication(PUBLICATION, [])
+    ledger.add_publication(PUBLICATION, None)
     ledger.commit_batch([dataclasses.replace(ENTRY, file_id="new")], [])
     second = dataclasses.replace(
         PUBLICATION, publication_id="p2", published_at=NOW + timedelta(hours=1), as_of=None
     )
-    ledger.add_publication(second, [("thai", date(2025, 3, 1), "nrr", 1, 10, 2, 10)])
+    names = ["shop_id", "metric_date", "metric", "old_numerator", "old_denominator"]
+    row = ["thai", date(2025, 3, 1), "nrr", 1, 10, 2, 10]
+    columns = dict(
+        zip([*names, "new_numerator", "new_denominator"], ([v] for v in row), strict=True)
+    )
+    ledger.add_publication(second, pa.table(columns))
     assert ledger.last_publication() == second
     assert ledger.published_file_ids() == {("thai", "orders", "abc123"), ("thai", "orders", "new")}
     assert ledger.con.sql(
