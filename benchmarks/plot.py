@@ -206,7 +206,7 @@ def markdown(results: dict[str, Any], sizes: Sequence[Size]) -> str:
 
 def svg(sizes: Sequence[Size]) -> str:
     """CPU seconds over order lines, both on a logarithmic scale."""
-    width, height, left, right, top, bottom = 760, 420, 64, 210, 40, 52
+    width, height, left, right, top, bottom = 790, 420, 64, 230, 40, 52
     points = {
         name: [(s.lines, v) for s in sizes if (v := s.value(name, "cpu_s")) is not None]
         for name in PLOTTED
@@ -243,7 +243,7 @@ def svg(sizes: Sequence[Size]) -> str:
             f'<text x="{x(lines):.1f}" y="{height - bottom + 22}" text-anchor="middle" fill="#555">'
             f"{lines:,}</text>"
         )
-    labels: list[tuple[float, str, str]] = []
+    labels: list[tuple[float, float, str, str]] = []
     for name, colour in PLOTTED.items():
         series = points[name]
         if not series:
@@ -254,13 +254,13 @@ def svg(sizes: Sequence[Size]) -> str:
             f'<circle cx="{x(lines):.1f}" cy="{y(v):.1f}" r="3.5" fill="{colour}"/>'
             for lines, v in series
         ]
-        labels.append((y(series[-1][1]), NAMES[name].replace("`", ""), colour))
-    at = -math.inf
-    for wanted, title, colour in sorted(labels):
-        at = max(wanted, at + 17)  # so that no label lies on another
+        end = x(series[-1][0])
+        labels.append((end, y(series[-1][1]), NAMES[name].replace("`", ""), colour))
+    at: dict[float, float] = {}
+    for end, wanted, title, colour in sorted(labels):
+        at[end] = max(wanted, at.get(end, -math.inf) + 17)  # so that no label lies on another
         parts.append(
-            f'<text x="{width - right + 12}" y="{at + 4:.1f}" fill="{colour}">'
-            f"{escape(title)}</text>"
+            f'<text x="{end + 12:.1f}" y="{at[end] + 4:.1f}" fill="{colour}">{escape(title)}</text>'
         )
     return "\n".join([*parts, "</svg>"]) + "\n"
 
