@@ -410,3 +410,12 @@ def test_mistake_in_the_configuration_is_told_apart_from_a_failure() -> None:
 def test_unforeseen_failure_is_told_with_its_step() -> None:
     failure = told(("DagsterExecutionStepExecutionError", "…"), ("ValueError", "ValueError: no\n"))
     assert failure.errors == ["some_step: ValueError: no"]
+
+
+def test_version_of_dbt_is_known_without_starting_it() -> None:
+    from dagster_dbt import DbtCliResource
+
+    from dagster_project.defs.resources import RESOURCES
+
+    asked = DbtCliResource._cli_version.func  # what `Dbt` spares a run
+    assert RESOURCES["dbt"]._cli_version == asked(RESOURCES["dbt"])

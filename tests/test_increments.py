@@ -22,7 +22,12 @@ import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
-from dagster_project.lib.increments import begin_models, note_published, settle_models
+from dagster_project.lib.increments import (
+    begin_models,
+    note_published,
+    settle_models,
+    unpublished_marts,
+)
 from dagster_project.lib.ingest import ingest
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DBT_DIR, DataDir
@@ -251,6 +256,22 @@ def test_models_are_built_anew_when_asked_for_and_after_a_build_that_did_not_end
     assert "--full-refresh" in prepared(data)  # the one before was begun and not settled
     settle(data)
     assert "--full-refresh" not in prepared(data)
+
+
+def test_nothing_is_known_as_published_once_all_was_built_anew(
+    published: Published, tmp_path: Path
+) -> None:
+    data = published.copy(tmp_path)
+    publication_id = (data.published / "current").resolve().name
+    prepared(data)
+    settle(data)
+    with open_warehouse(data.warehouse) as con:
+        assert unpublished_marts(con, publication_id) == {}
+        assert unpublished_marts(con, "another") is None
+    prepared(data, full_refresh=True)
+    settle(data)
+    with open_warehouse(data.warehouse) as con:
+        assert unpublished_marts(con, publication_id) is None
 
 
 def test_what_a_closed_gate_kept_back_is_looked_at_until_it_is_published(

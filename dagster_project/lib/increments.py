@@ -159,14 +159,18 @@ def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
     for mart, is_daily in marts:
         if is_anew or con.execute(f"select 1 from changes.{mart} limit 1").fetchall():
             con.execute("insert into unpublished.marts values (?)", [mart])
-        query = f"select m.* from marts.{mart} as m"
-        if is_daily:
-            query += (
-                " inner join unpublished.shop_days as k "
-                "on m.shop_id = k.shop_id and m.metric_date >= k.from_date "
-                "where m.metric_date >= (select min(from_date) from unpublished.shop_days)"
-            )
+        days = f" where {is_unpublished_day('m')}" if is_daily else ""
+        query = f"select m.* from marts.{mart} as m{days}"
         con.execute(f"create or replace view unpublished.{mart} as {query}")
+
+
+def is_unpublished_day(alias: str) -> str:
+    """The SQL condition that a row of a daily mart is of a day computed since the publication."""
+    return (
+        f"{alias}.metric_date >= (select min(from_date) from unpublished.shop_days) "
+        "and exists (select 1 from unpublished.shop_days as k "
+        f"where k.shop_id = {alias}.shop_id and k.from_date <= {alias}.metric_date)"
+    )
 
 
 def unpublished_marts(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from dagster_project.lib.increments import unpublished_marts
+from dagster_project.lib.increments import is_unpublished_day, unpublished_marts
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.sql import identifier, literal
 
@@ -93,11 +93,7 @@ def _create(con: duckdb.DuckDBPyConnection, table: str, query: str) -> None:
 def _replace_days(con: duckdb.DuckDBPyConnection, mart: str) -> None:
     """Bring the days that were computed again since the version before."""
     con.execute("begin")
-    con.execute(
-        f"delete from {_published(mart)} as m using unpublished.shop_days as k "
-        "where m.shop_id = k.shop_id and m.metric_date >= k.from_date "
-        "and m.metric_date >= (select min(from_date) from unpublished.shop_days)"
-    )
+    con.execute(f"delete from {_published(mart)} as m where {is_unpublished_day('m')}")
     con.execute(f"insert into {_published(mart)} {_in_order(mart, f'unpublished.{mart}')}")
     con.execute("commit")
 
