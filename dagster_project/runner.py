@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -46,6 +48,19 @@ def prepare_instance(data: DataDir) -> None:
     os.environ["DAGSTER_HOME"] = str(data.dagster_home)
     os.environ["FEEDBACK_DATA_DIR"] = str(data.root)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "true"
+    _heed_interrupts()
+
+
+def _heed_interrupts() -> None:
+    """Heed Ctrl-C also where a script started us in the background, which has it ignored.
+
+    Dagster has SIGTERM do what SIGINT does; ignored, its readers of logs, which inherit that, could
+    not be ended, and each step would wait a minute for them.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    for number in (signal.SIGINT, signal.SIGTERM) if is_main else ():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def run_job(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -353,6 +354,29 @@ def test_second_run_waits_until_the_first_is_done(manifest: None, tmp_path: Path
             assert done == []
         second.join(timeout=60)
         assert done == [True]
+
+
+def test_log_readers_can_be_ended_where_a_script_had_interrupts_ignored(
+    manifest: None, tmp_path: Path
+) -> None:
+    program = (
+        "import signal, subprocess, sys\n"
+        "from pathlib import Path\n"
+        "from dagster_project.lib.paths import DataDir\n"
+        "from dagster_project.runner import prepare_instance\n"
+        "prepare_instance(DataDir(Path(sys.argv[1])))\n"
+        "from dagster._utils.interrupts import setup_interrupt_handlers\n"
+        "setup_interrupt_handlers()\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        "child.terminate()\n"
+        "sys.exit(child.wait(30) != -signal.SIGTERM)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_lock_is_refused_at_once_when_waiting_is_not_wanted(tmp_path: Path) -> None:
