@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 DATA := $(or $(FEEDBACK_DATA_DIR),data)
 
-.PHONY: run test check dev setup sample generate format lock bench fuzz clean
+.PHONY: run test check dev setup sample generate format lock bench chaos fuzz mutation soak clean
 
 run: $(READY) ## compute and publish; lays out sample exports in an empty data directory
 	@test -e "$(DATA)/shops.csv" || test -d "$(DATA)/landing" || $(BIN)/feedback sample "$(DATA)"
@@ -15,6 +15,7 @@ test: $(READY) ## lint, types, all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml dagster_project
 	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 	$(BIN)/pytest --cov -n auto --dist loadfile
 
@@ -33,11 +34,20 @@ bench: $(READY) ## the figures of benchmarks/README.md; LINES=100_000_000 for on
 	$(BIN)/python benchmarks/scale.py $(if $(LINES),--lines $(LINES)) $(if $(WORK),--work $(WORK))
 	$(BIN)/python benchmarks/plot.py
 
+chaos: $(READY) ## faults thrown at runs and readers, and what became of them; an hour
+	$(BIN)/python benchmarks/chaos.py
+
+mutation: $(READY) ## small faults put into models and lib/; do the tests notice? hours
+	$(BIN)/python benchmarks/mutate_sql.py
+	$(BIN)/python benchmarks/mutate_lib.py
+
+soak: fuzz chaos mutation ## all three
+
 fuzz: $(READY) ## 20,000 damaged files through ingest; some minutes
 	$(BIN)/python benchmarks/fuzz_files.py
 
-generate: $(READY) ## dbt sources and seeds from the contracts
-	$(BIN)/python -m dagster_project.lib.dbt_sources
+generate: $(READY) ## dbt sources, seeds and the page of rules from the contracts
+	$(BIN)/python -m dagster_project.lib.generated
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -145,15 +145,17 @@ def gates_sql(root: Path, out: Path) -> Facts:
                 batch = f"select count(*) from {suite.batch}"
                 if rule.query is None:
                     found = con.execute(batch).fetchall()[0][0]
-                    if found < rule.min_rows:
+                    if found < rule.limit:
                         failed[rule.id] = 0
                     continue
                 query = rule.query.replace("{batch}", suite.batch).replace("{table}", suite.table)
+                if rule.asks == "value":
+                    query = f"select * from ({query}) where value > {rule.limit}"
                 (offending,) = con.execute(f"select count(*) from ({query})").fetchall()[0]
                 if not offending:
                     continue
-                (rows,) = con.execute(batch).fetchall()[0] if rule.max_percent else (0,)
-                if offending * 100.0 > rule.max_percent * rows:
+                (rows,) = con.execute(batch).fetchall()[0] if rule.asks == "share" else (0,)
+                if offending * 100.0 > (rule.limit if rule.asks == "share" else 0) * rows:
                     failed[rule.id] = offending
     return facts | {"failed": failed}
 

@@ -1,10 +1,10 @@
-"""The command line: `feedback run`, `check`, `status`, `retract`, `sample` and `dev`."""
+"""The command line: `feedback run` and what goes with it."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from dagster_project.lib.errors import ConfigurationError, FeedbackError
+from dagster_project.lib.errors import ConfigurationError, FeedbackError, trouble_of_machine
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.text import printable
 
@@ -28,7 +28,8 @@ app = typer.Typer(
 
 _GATE_CLOSED = (
     "A quality gate is closed. Put right what the critical rules above name, or take a wrong file "
-    "back out with `feedback retract <id>`; then run again."
+    "back out with `feedback retract <id>`; then run again. What is right as it is may pass once: "
+    "`feedback run --accept <rule> --reason <why>`."
 )
 
 DataDirOption = Annotated[
@@ -50,7 +51,7 @@ def run(
         typer.Option(formats=["%Y-%m-%d"], help="Last metric day; default the latest event's."),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="End with 1 when a new file was set aside.")
+        bool, typer.Option("--strict", help="End with 1 when a file or a shop was set aside.")
     ] = False,
     full_refresh: Annotated[
         bool,
@@ -58,59 +59,42 @@ def run(
             "--full-refresh", help="Build all models anew, not only what new files touch."
         ),
     ] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(help="A closed rule to let pass this once; may be given several times."),
+    ] = None,
+    reason: Annotated[
+        str, typer.Option(help="Why; kept beside what the rule found, and published.")
+    ] = "",
 ) -> None:
     """Ingest what is new, check it, compute the rates and publish them."""
-    from dagster_project.lib import summary
-    from dagster_project.lib.database import connect
-    from dagster_project.lib.ledger import Ledger
-    from dagster_project.lib.publish import read_manifest
-    from dagster_project.lib.shops import read_shops
-    from dagster_project.runner import run_job
+    from dagster_project.quality.gates import check_acceptance
+
+    with _errors_for_people(Console(stderr=True)):
+        check_acceptance(accept or (), reason)
+    _run(
+        _data(data_dir),
+        as_of,
+        strict=strict,
+        full_refresh=full_refresh,
+        accept=accept or (),
+        reason=reason.strip(),
+    )
+
+
+@app.command()
+def rebuild(data_dir: DataDirOption = None) -> None:
+    """Throw the warehouse away and make it anew from what was ever loaded."""
+    from dagster_project.lib.database import one_run_at_a_time
 
     data = _data(data_dir)
-    out, err = _out(), Console(file=sys.stderr)  # the job's own stderr goes to its log
-    with _errors_for_people(err):
-        read_shops(data.shops_csv)
-        with _progress(err) as say:
-            last_day = as_of.date() if as_of else None
-            outcome = run_job(data, last_day, say, full_refresh=full_refresh)
-        if outcome.published:
-            with connect(data.published / "marts.duckdb", read_only=True) as marts:
-                out.print(summary.summarise(marts))
-                if lines := summary.settings_lines(marts, data):
-                    out.print(lines, markup=False, highlight=False, soft_wrap=True)
-        with Ledger.open(data.ledger) as ledger:
-            refused = [e for e in ledger.current_files() if e.status == "refused"]
-            set_aside = [e for e in refused if e.ingested_at >= outcome.started_at]
-            earlier = [e for e in refused if e.ingested_at < outcome.started_at]
-            for part in (
-                summary.show_refused(set_aside, earlier, data.landing),
-                summary.show_gates(ledger, outcome.run_id),
-            ):
-                if part is not None:
-                    out.print(part)
-        out.print(summary.show_steps(outcome.steps))
-        manifest = read_manifest(data)
-        if outcome.succeeded:
-            out.print(summary.show_outputs(data))
-            out.print(summary.outcome_line(outcome.published, manifest))
-            if set_aside:
-                err.print(f"[bold yellow]Warning:[/] {_warning(len(set_aside))}", soft_wrap=True)
-                if strict:
-                    raise typer.Exit(1)
-            return
-        for error in outcome.errors or [_GATE_CLOSED]:
-            err.print(f"[bold red]Error:[/] {_plain(error)}", soft_wrap=True)
-        if not outcome.misconfigured:
-            kept = manifest["publication_id"] if manifest else None
-            err.print(
-                f"Nothing was published; readers still see {kept}."
-                if kept
-                else "Nothing was published.",
-                soft_wrap=True,
-            )
-            err.print(f"The log is {data.logs / outcome.run_id}.log", soft_wrap=True)
-    raise typer.Exit(2 if outcome.misconfigured else 1)
+    with (
+        _errors_for_people(Console(stderr=True)),
+        one_run_at_a_time(data.lock, wait=False),
+    ):
+        for path in (data.warehouse, data.warehouse.with_name(f"{data.warehouse.name}.wal")):
+            path.unlink(missing_ok=True)
+    _run(data, full_refresh=True)
 
 
 @app.command()
@@ -189,6 +173,7 @@ def retract(
     data_dir: DataDirOption = None,
 ) -> None:
     """Take a wrongly loaded file back out of every figure; the next run publishes without it."""
+    from dagster_project.lib.database import one_run_at_a_time
     from dagster_project.lib.ledger import Ledger
 
     data = _data(data_dir)
@@ -198,8 +183,8 @@ def retract(
             raise ConfigurationError("Give at least the first 8 digits of the file's id.")
         if not data.ledger.exists():
             raise ConfigurationError(f"Nothing was ever loaded into {data.root}.")
-        with Ledger.open(data.ledger) as ledger:
-            found = ledger.retract(file_id, datetime.now(UTC))
+        with one_run_at_a_time(data.lock, wait=False), Ledger.open(data.ledger) as ledger:
+            found = ledger.retract(file_id, ledger.next_moment())
         if len({entry.file_id for entry in found}) != 1:
             raise ConfigurationError(
                 f"{_plain(file_id)} names {len(found)} loaded files; "
@@ -208,6 +193,88 @@ def retract(
         for entry in found:
             out.print(f"Retracted {_plain(f'{entry.shop_id}/{entry.dataset}/{entry.file_name}')}")
         out.print("The next `feedback run` publishes without it.")
+
+
+@app.command()
+def publications(data_dir: DataDirOption = None) -> None:
+    """List the publications that are kept."""
+    from dagster_project.lib import summary
+    from dagster_project.lib.publications import current, versions
+
+    data = _data(data_dir)
+    _out().print(summary.show_publications(versions(data), current(data)))
+
+
+@app.command()
+def verify(
+    publication_id: Annotated[
+        str, typer.Argument(help="Its id, or the beginning; default all that are kept.")
+    ] = "",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Compare the files of publications with their manifests."""
+    from dagster_project.lib.publications import find, versions
+
+    data = _data(data_dir)
+    out = _out()
+    is_good = True
+    with _errors_for_people(Console(stderr=True)):
+        found = [find(data, publication_id)] if publication_id else versions(data)
+        if not found:
+            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        for version in found:
+            faults = version.faults()
+            is_good = is_good and not faults
+            out.print(f"{version.publication_id}: {_plain('; '.join(faults)) or 'intact'}")
+    if not is_good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def rollback(
+    publication_id: Annotated[str, typer.Argument(help="Its id, or the beginning.")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Let readers see an earlier publication again; runs add nothing until something changes."""
+    from dagster_project.lib.database import one_run_at_a_time
+    from dagster_project.lib.ledger import Ledger
+    from dagster_project.lib.publish import roll_back
+
+    data = _data(data_dir)
+    out = _out()
+    with (
+        _errors_for_people(Console(stderr=True)),
+        one_run_at_a_time(data.lock, wait=False),
+        Ledger.open(data.ledger) as ledger,
+    ):
+        version = roll_back(data, ledger, publication_id)
+        out.print(f"Readers see {version.publication_id} again.")
+        out.print(
+            "The next run with other files, settings or as-of date publishes anew; take what was "
+            "wrong back out first, with `feedback retract <id>`."
+        )
+
+
+@app.command()
+def publish(
+    shop: Annotated[str, typer.Option(help="The shop_id.")],
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Write what is published of one shop, and nothing of the others, for its owner."""
+    from dagster_project.lib.publications import current
+    from dagster_project.lib.shop_publication import write_shop_publication
+    from dagster_project.lib.shops import read_shops
+
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        version = current(data)
+        if version is None:
+            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        others = [s for s in read_shops(data.shops_csv).values() if s.shop_id != shop]
+        names = {name for s in others for name in (s.shop_id, s.shop_name)}
+        counts = write_shop_publication(version, shop, names, out)
+        _out().print(f"Wrote {sum(counts.values()):,} rows of {_plain(shop)} to {out}")
 
 
 @app.command()
@@ -224,6 +291,72 @@ def dev(data_dir: DataDirOption = None) -> None:
         workspace = str(PROJECT_ROOT / "workspace.yaml")
         arguments = [program, "dev", "-w", workspace, "-h", "127.0.0.1"]
         os.execv(program, arguments)  # noqa: S606 - our own environment's program
+
+
+def _run(
+    data: DataDir,
+    as_of: datetime | None = None,
+    *,
+    strict: bool = False,
+    full_refresh: bool = False,
+    accept: Sequence[str] = (),
+    reason: str = "",
+) -> None:
+    """Run the job and tell people what came of it; exits with 0, 1 or 2."""
+    from dagster_project.lib import summary
+    from dagster_project.lib.database import connect
+    from dagster_project.lib.ledger import Ledger
+    from dagster_project.lib.publications import read_manifest
+    from dagster_project.lib.shops import read_shops
+    from dagster_project.runner import run_job
+
+    out, err = _out(), Console(file=sys.stderr)  # the job's own stderr goes to its log
+    with _errors_for_people(err):
+        read_shops(data.shops_csv)
+        with _progress(err) as say:
+            last_day = as_of.date() if as_of else None
+            outcome = run_job(
+                data, last_day, say, full_refresh=full_refresh, accept=accept, reason=reason
+            )
+        if outcome.published:
+            with connect(data.published / "marts.duckdb", read_only=True) as marts:
+                out.print(summary.summarise(marts))
+                if lines := summary.settings_lines(marts, data):
+                    out.print(lines, markup=False, highlight=False, soft_wrap=True)
+        with Ledger.open(data.ledger) as ledger:
+            refused = [e for e in ledger.current_files() if e.status == "refused"]
+            set_aside = [e for e in refused if e.ingested_at >= outcome.started_at]
+            earlier = [e for e in refused if e.ingested_at < outcome.started_at]
+            for part in (
+                summary.show_refused(set_aside, earlier, data.landing),
+                summary.show_gates(ledger, outcome.run_id),
+            ):
+                if part is not None:
+                    out.print(part)
+            contained = ledger.contained(outcome.run_id)
+        out.print(summary.show_steps(outcome.steps))
+        manifest = read_manifest(data)
+        if outcome.succeeded:
+            out.print(summary.show_outputs(data))
+            out.print(summary.outcome_line(outcome.published, manifest))
+            warnings = [_warning(len(set_aside))] if set_aside else []
+            for warning in (*warnings, *contained):
+                err.print(f"[bold yellow]Warning:[/] {_plain(warning)}", soft_wrap=True)
+            if strict and (set_aside or contained):
+                raise typer.Exit(1)
+            return
+        for error in outcome.errors or [_GATE_CLOSED]:
+            err.print(f"[bold red]Error:[/] {_plain(error)}", soft_wrap=True)
+        if not outcome.misconfigured:
+            kept = manifest["publication_id"] if manifest else None
+            err.print(
+                f"Nothing was published; readers still see {kept}."
+                if kept
+                else "Nothing was published.",
+                soft_wrap=True,
+            )
+            err.print(f"The log is {data.logs / outcome.run_id}.log", soft_wrap=True)
+    raise typer.Exit(2 if outcome.misconfigured else 1)
 
 
 def _warning(set_aside: int) -> str:
@@ -254,6 +387,14 @@ def _errors_for_people(console: Console) -> Iterator[None]:
     except FeedbackError as error:
         console.print(f"[bold red]Error:[/] {_plain(str(error))}", soft_wrap=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from error
+    except typer.Exit:
+        raise
+    except Exception as error:
+        words = trouble_of_machine(error)
+        if words is None:
+            raise
+        console.print(f"[bold red]Error:[/] {_plain(words)}", soft_wrap=True)
+        raise typer.Exit(1) from error
 
 
 @contextmanager

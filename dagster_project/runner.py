@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -16,6 +16,12 @@ from dagster_project.lib.database import one_run_at_a_time
 from dagster_project.lib.dbt_manifest import ensure_manifest
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.steps import Moment, Step
+
+# How DuckDB says that a database file is cut off or has other bytes than were written.
+_WORDS_OF_DAMAGE = (
+    "Could not read enough bytes", "Corrupt", "computed checksum", "Failed to deserialize",
+    "not a valid DuckDB database", "INTERNAL Error", "FATAL Error",
+)  # fmt: skip
 
 # Pools of one slot each: everything that writes waits for its turn.
 _INSTANCE_YAML = """telemetry:
@@ -69,10 +75,13 @@ def run_job(
     say: Callable[[str], None],
     *,
     full_refresh: bool = False,
+    accept: Sequence[str] = (),
+    reason: str = "",
 ) -> RunOutcome:
     """Run the daily job once; what it logs goes to `data/logs`, what people need to the outcome.
 
-    Raises BusyError when another run is at work, FeedbackError when dbt cannot read its project.
+    The rules that `accept` names may be broken this once, for `reason`. Raises BusyError when
+    another run is at work, FeedbackError when dbt cannot read its project.
     """
     started = Moment.now()
     with one_run_at_a_time(data.lock, wait=False):
@@ -127,6 +136,8 @@ def run_job(
                         "config": {
                             "as_of": as_of.isoformat() if as_of else None,
                             "full_refresh": full_refresh,
+                            "accept": list(accept),
+                            "reason": reason,
                         }
                     }
                 }
@@ -142,11 +153,21 @@ def run_job(
     return outcome
 
 
+def _is_damage(message: str) -> bool:
+    """Whether DuckDB says that a file of ours is not whole."""
+    return any(words in message for words in _WORDS_OF_DAMAGE) and "ledger.duckdb" not in message
+
+
 def _note_failure(outcome: RunOutcome, step: str, error: Any) -> None:
     causes = [error]
     while causes[-1] is not None and causes[-1].cause is not None:
         causes.append(causes[-1].cause)
     names = {cause.cls_name: cause for cause in causes if cause is not None}
+    if any(_is_damage(cause.message) for cause in names.values()):
+        outcome.errors.append(
+            "The warehouse is damaged; `feedback rebuild` makes it anew from what was ever loaded."
+        )
+        return
     if "DagsterAssetCheckFailedError" in names:
         return  # the closed rules stand in the ledger, with their examples
     if "DagsterExecutionInterruptedError" in names:
@@ -156,7 +177,9 @@ def _note_failure(outcome: RunOutcome, step: str, error: Any) -> None:
         _, _, reported = names["DagsterDbtCliRuntimeError"].message.rpartition("dbt logs:")
         outcome.errors.append(f"dbt: {reported.strip()}")
         return
-    for name in ("ConfigurationError", "GateClosedError", "BusyError", "FeedbackError"):
+    for name in (
+        "ConfigurationError", "GateClosedError", "BusyError", "DamagedError", "FeedbackError"
+    ):  # fmt: skip
         if name in names:
             outcome.misconfigured |= name == "ConfigurationError"
             outcome.errors.append(names[name].message.split(": ", 1)[-1].strip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import re
 import shutil
 import subprocess
@@ -12,13 +13,14 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from dagster_project import cli
 from dagster_project.lib.database import connect, one_run_at_a_time
 from dagster_project.lib.landing import sha256
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DataDir
-from dagster_project.lib.publish import read_manifest
+from dagster_project.lib.publications import read_manifest
 from tests.support import (
     MESSY_SHOP,
     ORDER_HEADER,
@@ -248,6 +250,12 @@ def story(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Sto
         [["577999999999999999", "1729999999999999999", "Late Snack", "", "13/10/2026 09:00:00",
           f"{LATE_DELIVERY:%d/%m/%Y} 09:00:00", "", "", ""]],
     )  # fmt: skip
+    # so that what is wrong can be laid at no file
+    (data.settings).mkdir(exist_ok=True)
+    (data.settings / "quality_rules.csv").write_text(
+        "rule,shop_id,severity,limit_value\n"
+        "returns_mostly_of_known_orders,,off,\nreturns_of_known_orders,,critical,\n"
+    )
     before = fingerprint(data.published)
     closed = feedback("run", "--data-dir", data.root)
     after_closed = fingerprint(data.published)
@@ -259,7 +267,7 @@ def story(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Sto
 def test_closed_gate_ends_the_run_with_1_and_names_the_rule(story: Story) -> None:
     assert story.closed.code == 1
     flat = re.sub(r"[\s│]+", " ", story.closed.output)
-    assert "critical returns returns_mostly_of_known_orders 1 of 60 Not so: A shop with" in flat
+    assert "critical returns returns_of_known_orders 60 of 60 Not so: At most one request" in flat
     assert "Error: A quality gate is closed." in story.closed.output
     assert "Traceback" not in story.closed.output
 
@@ -308,9 +316,48 @@ def test_history_of_the_closed_gate_stays_in_the_published_quality_results(story
     found = read(
         story.data,
         "select passed, count(*) from quality_results "
-        "where rule = 'returns_mostly_of_known_orders' group by all order by all",
+        "where rule = 'returns_of_known_orders' group by all order by all",
     )
     assert found == [(False, 1), (True, 2)]
+
+
+def test_closed_rule_may_pass_once_on_the_record(published: Published, tmp_path: Path) -> None:
+    data = published.copy(tmp_path)
+    write_csv(
+        data.landing / WRONG_SHOP / "returns" / "Return_order-2026-11-01-08_00.csv",
+        RETURN_HEADER,
+        [
+            [f"40359{n:014}", f"57799{n:013}", "", "15/10/2026 10:00:00", "Poor quality",
+             "Completed", "", ""]
+            for n in range(60)
+        ],
+    )  # fmt: skip
+    rule = "returns_mostly_of_known_orders"
+    done = feedback("run", "--data-dir", data.root, "--accept", rule, "--reason", "a new shop")
+    assert done.code == 0, done.output
+    assert "Let pass once: a new shop" in re.sub(r"[\s│]+", " ", done.output)
+    assert read(
+        data,
+        "select rule, accepted_reason from quality_results where accepted_reason is not null",
+    ) == [(rule, "a new shop")]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ("--accept", "no_such_rule", "--reason", "x"),
+            "No rule is called no_such_rule; these",
+        ),
+        (("--accept", "orders_bring_rows"), "--accept RULE and --reason TEXT go together"),
+        (("--accept", "orders_bring_rows", "--reason", " "), "go together"),
+        (("--reason", "x"), "go together"),
+    ],
+)
+def test_accepting_needs_a_known_rule_and_a_reason(
+    tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    assert_tells(feedback_here("run", "--data-dir", data_dir(tmp_path / "d"), *options), 2, words)
 
 
 # --- mistakes ---------------------------------------------------------------------------------
@@ -444,3 +491,42 @@ def test_dev_opens_dagster_on_localhost_with_the_instance_of_the_data_directory(
     assert Path(arguments[arguments.index("-w") + 1]).name == "workspace.yaml"
     assert arguments[arguments.index("-h") + 1] == "127.0.0.1"
     assert (tmp_path / "dagster" / "dagster.yaml").is_file()
+
+
+# --- the machine ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "x"), "The disk is full; make room"),
+        (RuntimeError("database or disk is full"), "The disk is full; make room"),
+        (OSError(errno.EROFS, "Read-only file system", "d/run.lock"),
+         "d/run.lock may not be written to (Read-only file system)"),
+        (PermissionError(errno.EACCES, "Permission denied", "d/run.lock"), "may not be written to"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_cause", [False, True])
+def test_trouble_of_the_machine_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, is_cause: bool
+) -> None:
+    def fail(*_: object) -> None:
+        if is_cause:
+            raise RuntimeError("something") from error
+        raise error
+
+    monkeypatch.setattr(Ledger, "open", fail)
+    data = DataDir(data_dir(tmp_path / "d"))
+    data.ledger.touch()
+    assert_tells(feedback_here("status", "--data-dir", data.root), 1, "Error:", words)
+
+
+def test_what_nobody_foresaw_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Ledger, "open", fail)
+    data = DataDir(data_dir(tmp_path / "d"))
+    data.ledger.touch()
+    done = CliRunner().invoke(cli.app, ["status", "--data-dir", str(data.root)])
+    assert isinstance(done.exception, ZeroDivisionError)

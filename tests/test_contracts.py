@@ -184,9 +184,14 @@ def test_a_contract_becomes_plain_facts(tmp_path: Path) -> None:
     )
     assert note.classification == "masked"
     fine, most, some = things.rules
-    assert (fine.severity, fine.max_percent, fine.min_rows) == ("critical", 0, 0)
-    assert (most.severity, most.max_percent, most.min_rows) == ("warning", 10, 0)
-    assert (some.query, some.min_rows) == (None, 1)
+    assert (fine.severity, fine.asks, fine.limit) == ("critical", "rows", 0)
+    assert (most.severity, most.asks, most.limit, most.unit) == ("warning", "share", 10, "percent")
+    assert (some.query, some.asks, some.limit) == (None, "count", 1)
+
+
+def test_a_limit_in_another_unit_is_one_of_each_row(tmp_path: Path) -> None:
+    days = load_dataset(write(tmp_path, rule(1, unit="days"))).rules[1]
+    assert (days.asks, days.limit, days.unit) == ("value", 10, "days")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +262,6 @@ def test_a_contract_becomes_plain_facts(tmp_path: Path) -> None:
         rule(0, query=""),
         rule(0, id=None),
         rule(0, description=None),
-        rule(1, unit="rows"),
         rule(2, metric="nullValues"),
         without_of_rule(0, "mustBe"),
         without_of_rule(1, "mustBeLessOrEqualTo"),

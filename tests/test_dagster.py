@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import dagster as dg
 import pytest
@@ -20,9 +23,11 @@ import pytest
 from dagster_project.lib.contracts import load_datasets
 from dagster_project.lib.database import connect, one_run_at_a_time
 from dagster_project.lib.errors import BusyError
+from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import PROJECT_ROOT, DataDir
-from dagster_project.lib.publish import read_manifest
+from dagster_project.lib.publications import read_manifest
 from dagster_project.lib.published_version import LEDGER_TABLES, MARTS
+from dagster_project.lib.sample import write_sample
 from dagster_project.quality.gates import publish_suites, raw_suites
 from dagster_project.runner import RunOutcome, _note_failure, prepare_instance
 from tests.support import Published
@@ -296,7 +301,15 @@ def test_checks_are_recorded_with_counts_and_examples(instance: dg.DagsterInstan
     assert not warned.passed
     assert warned.metadata["failed_rows"].value == 1
     (example,) = warned.metadata["examples"].value
-    assert set(example) == {"shop_id", "dataset", "_file_id", "rows_rejected"}
+    assert set(example) == {"shop_id", "dataset", "_file_id", "rows_rejected", "value"}
+
+
+def test_run_can_be_found_by_the_files_it_brought(instance: dg.DagsterInstance) -> None:
+    (run,) = instance.get_runs()
+    ids = run.tags["feedback/file_ids"].split(",")
+    assert int(run.tags["feedback/new_files"]) > len(ids) == 50
+    assert all(re.fullmatch("[0-9a-f]{12}", file_id) for file_id in ids)
+    assert instance.get_runs(dg.RunsFilter(tags={"feedback/new_files": "1"})) == []
 
 
 def test_pools_have_one_slot_unless_told_otherwise(tmp_path: Path) -> None:
@@ -354,6 +367,142 @@ def test_second_run_waits_until_the_first_is_done(manifest: None, tmp_path: Path
             assert done == []
         second.join(timeout=60)
         assert done == [True]
+
+
+def steps_tried(data: DataDir, hold: Callable[[int], None]) -> tuple[bool, int]:
+    """Run ingest in a data directory; `hold` is told the number of each try as it begins.
+
+    Returns whether the run succeeded and how often ingest was tried.
+    """
+    from dagster_project.defs import ingest as ingest_module
+    from dagster_project.defs.ingest import ingest_exports
+    from dagster_project.defs.resources import DataDirectory
+
+    tries = 0
+    open_ledger = Ledger.open
+
+    def counted(path: Path) -> Any:
+        nonlocal tries
+        tries += 1
+        hold(tries)
+        return open_ledger(path)
+
+    prepare_instance(data)
+    with (
+        mock.patch.object(ingest_module.Ledger, "open", counted),
+        dg.DagsterInstance.get() as instance,
+    ):
+        done = dg.materialize(
+            [ingest_exports],
+            instance=instance,
+            resources={"data": DataDirectory(root=str(data.root))},
+            raise_on_error=False,
+        )
+    return done.success, tries
+
+
+@pytest.fixture
+def impatient(manifest: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DataDir:
+    """A data directory without files, where tries follow each other at once."""
+    from dagster_project.defs import resources
+
+    monkeypatch.setattr(resources, "_SECONDS_BETWEEN_TRIES", 0.1)
+    (tmp_path / "shops.csv").write_text(
+        "shop_id,shop_name,region,timezone,currency\na,A,TH,Asia/Bangkok,THB\n"
+    )
+    return DataDir(tmp_path)
+
+
+def test_step_is_tried_again_while_another_program_holds_the_ledger(impatient: DataDir) -> None:
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, duckdb; con = duckdb.connect(sys.argv[1]); print('held', flush=True); "
+            "sys.stdin.read()",
+            str(impatient.ledger),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout
+    holder.stdout.readline()
+
+    def let_go(tries: int) -> None:
+        if tries == 3:
+            holder.communicate()
+
+    assert steps_tried(impatient, let_go) == (True, 3)
+
+
+def test_step_is_not_tried_for_ever(impatient: DataDir) -> None:
+    def held(_: int) -> None:
+        raise BusyError("in use")
+
+    assert steps_tried(impatient, held) == (False, 4)
+
+
+def test_step_is_not_tried_again_for_a_fault_of_the_data(impatient: DataDir) -> None:
+    impatient.shops_csv.write_text("nonsense\n")
+    assert steps_tried(impatient, lambda _: None) == (False, 1)
+
+
+@pytest.mark.slow
+def test_daemon_starts_runs_that_publish(manifest: None, tmp_path: Path) -> None:
+    """The sensor for files that have settled, the schedule for a file that just arrived."""
+    data = DataDir(tmp_path / "data")
+    write_sample(data.root, shops=1, days=20, orders_per_day=4)
+    waiting = sorted((data.landing).rglob("*.csv"))
+    for path in waiting:
+        os.utime(path, times=(time.time() - 900,) * 2)
+    late = waiting[-1].rename(tmp_path / waiting[-1].name)
+    prepare_instance(data)
+    environment = os.environ | {"FEEDBACK_SCHEDULE_CRON": "* * * * *"}
+    workspace = ["-w", str(PROJECT_ROOT / "workspace.yaml")]
+    programs = Path(sys.executable).parent
+    for kind, name in (("sensor", "new_landing_files"), ("schedule", "daily_at_six")):
+        subprocess.run(
+            [programs / "dagster", kind, "start", name, *workspace],
+            check=True, capture_output=True, env=environment,
+        )  # fmt: skip
+    log = tmp_path / "daemon.log"
+    with log.open("w") as file, dg.DagsterInstance.get() as instance:
+        daemon = subprocess.Popen(
+            [programs / "dagster-daemon", "run", *workspace],
+            stdout=file, stderr=file, env=environment, start_new_session=True,
+        )  # fmt: skip
+        try:
+            tags = tags_of_publication(instance, data, before=None)
+            assert tags["dagster/sensor_name"] == "new_landing_files"
+            first = (read_manifest(data) or {})["publication_id"]
+            late.rename(waiting[-1])
+            waiting[-1].touch()  # the sensor waits for it to settle
+            tags = tags_of_publication(instance, data, before=first)
+            assert tags["dagster/schedule_name"] == "daily_at_six"
+            assert tags["feedback/new_files"] == "1"
+        finally:
+            daemon.terminate()
+            try:
+                daemon.wait(60)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(daemon.pid, signal.SIGKILL)
+
+
+def tags_of_publication(
+    instance: dg.DagsterInstance, data: DataDir, before: str | None
+) -> Mapping[str, str]:
+    """Wait for another publication than `before`; the tags of the run that made it."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        manifest = read_manifest(data)
+        if manifest and manifest["publication_id"] != before:
+            run = instance.get_run_by_id(manifest["run_id"])
+            assert run
+            return run.tags
+        time.sleep(1)
+    runs = [(run.run_id, run.status) for run in instance.get_runs()]
+    pytest.fail(f"no publication in five minutes; {runs}")
 
 
 def test_log_readers_can_be_ended_where_a_script_had_interrupts_ignored(

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -41,6 +42,38 @@ def test_every_unit_test_of_the_project_passes(published: Published, tmp_path: P
     results = json.loads((tmp_path / "target" / "run_results.json").read_text())["results"]
     assert len(results) >= 40
     assert {r["status"] for r in results} == {"pass"}
+
+
+def test_the_calendar_has_every_day_of_a_history_of_many_years(
+    published: Published, tmp_path: Path
+) -> None:
+    warehouse = tmp_path / "warehouse.duckdb"
+    shutil.copy(published.data.warehouse, warehouse)
+    with duckdb.connect(str(warehouse)) as con:
+        con.execute(
+            "update staging.stg_exports__order_lines set delivered_date = date '2006-05-04' "
+            "where order_key = (select min(order_key) from staging.stg_exports__order_lines)"
+        )
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("dbt"),
+            *("run", "--select", "int_calendar"),
+            *("--target-path", tmp_path / "target", "--log-path", tmp_path / "logs"),
+        ],
+        cwd=DBT_DIR,
+        env=dict(os.environ, FEEDBACK_WAREHOUSE=str(warehouse), DBT_PROFILES_DIR=str(DBT_DIR)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    with duckdb.connect(str(warehouse)) as con:
+        found = con.execute(
+            "select count(*), count(distinct calendar_date), min(calendar_date), "
+            "max(calendar_date), max(day_number) from intermediate.int_calendar"
+        ).fetchall()
+    days = (date(2026, 10, 31) - date(2006, 5, 4)).days
+    assert found == [(days + 1, days + 1, date(2006, 5, 4), date(2026, 10, 31), days)]
 
 
 def test_a_run_in_production_leaves_the_unit_tests_out(published: Published) -> None:

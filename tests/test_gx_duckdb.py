@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pytest
@@ -41,8 +42,10 @@ def suite(*rules: Rule) -> Suite:
     return Suite("raw", "parcels", "raw.parcels", "raw.parcels", rules)
 
 
-def rule(query: str | None, max_percent: float = 0.0, min_rows: int = 0) -> Rule:
-    return Rule("rule", "Parcels are fine.", "critical", query, max_percent, min_rows)
+def rule(
+    query: str | None, asks: Literal["rows", "share", "value", "count"] = "rows", limit: float = 0
+) -> Rule:
+    return Rule("rule", "Parcels are fine.", "critical", query, asks, limit, "")
 
 
 @pytest.mark.parametrize("package", ["great-expectations", "duckdb-engine", "SQLAlchemy"])
@@ -74,9 +77,15 @@ def test_proven_versions_are_the_pinned_ones() -> None:
         (rule("select parcel from {batch} where weight is null"), 1, [{"parcel": 3}]),
         (rule("select parcel from {batch} group by 1 having count(*) > 1"), 1, [{"parcel": 7}]),
         (rule("select parcel from {table} where parcel > 9"), 0, []),
-        (rule("select parcel from {batch} where parcel = 1", max_percent=10), 0, []),
-        (rule("select parcel from {batch} where parcel = 7", max_percent=10), 2, [{"parcel": 7}]),
-        (rule(None, min_rows=10), 0, []),
+        (rule("select parcel from {batch} where parcel = 1", "share", 10), 0, []),
+        (rule("select parcel from {batch} where parcel = 7", "share", 10), 2, [{"parcel": 7}]),
+        (rule("select parcel, weight as value from {batch}", "value", 13.5), 0, []),
+        (
+            rule("select parcel, weight as value from {batch} where parcel = 9", "value", 13.4),
+            1,
+            [{"parcel": 9, "value": Decimal("13.5")}],
+        ),
+        (rule(None, "count", 10), 0, []),
     ],
 )
 def test_finds_what_is_planted_and_nothing_else(
@@ -91,7 +100,7 @@ def test_finds_what_is_planted_and_nothing_else(
 
 def test_too_few_rows_do_not_pass(file: Path) -> None:
     with connect(file, read_only=True) as con:
-        (found,) = check(con, [suite(rule(None, min_rows=11))], "run-1")
+        (found,) = check(con, [suite(rule(None, "count", 11))], "run-1")
     assert not found.passed
 
 

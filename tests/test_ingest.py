@@ -840,3 +840,40 @@ def test_a_batch_older_than_a_column_has_nulls_in_it(store: Store) -> None:
             "select return_order_id, arbitration_status from raw.returns order by 1"
         ).fetchall()
     assert found == [("4035000000000000001", None), ("4035000000000000002", None)]
+
+
+# --- files that are still being written -------------------------------------------------------
+
+
+def test_a_growing_file_is_left_for_the_next_run(store: Store) -> None:
+    path = store.drop([order()], "orders", "All order-2025-03-31-17_00.csv")
+    with Ledger.open(store.data.ledger) as ledger:
+        assert ingest_module.ingest(store.data, ledger, growing={path}).files == ()
+        assert ledger.current_files() == []
+    (entry,) = store.ingest()
+    assert entry.status == "loaded"
+
+
+@pytest.mark.parametrize("change", ["written to", "taken away"])
+def test_a_file_that_changes_while_it_is_read_leaves_no_trace(
+    store: Store, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    broken = order(Delivered_Time="nonsense")
+    path = store.drop([order(), broken] + [order()] * 8, "orders", "All order-2025-03-31-17_00.csv")
+    store.drop([review()], "reviews", "reviews-2025-03-31.csv")
+    load = loader_module.Loader.load
+
+    def load_and_change(loader: loader_module.Loader, files: list[Any]) -> None:
+        load(loader, files)
+        if change == "taken away":
+            path.unlink(missing_ok=True)
+        else:
+            path.write_text(path.read_text() + "half a row")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loader_module.Loader, "load", load_and_change)
+        (entry,) = store.ingest()
+    assert entry.dataset == "reviews"
+    assert not (store.data.raw / "orders").exists()
+    with Ledger.open(store.data.ledger) as ledger:
+        assert ledger.con.execute("from rejected_rows").fetchall() == []

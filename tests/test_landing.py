@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from dagster_project.lib.errors import ConfigurationError
-from dagster_project.lib.landing import LandingFile, exported_at, find_files, sha256
+from dagster_project.lib.landing import LandingFile, await_quiet, exported_at, find_files, sha256
 from dagster_project.lib.shops import Shop
 
 SHOPS = {name: Shop(name, name, "TH", "Asia/Bangkok", "THB") for name in ("a-shop", "b'; shop")}
@@ -134,3 +136,44 @@ def test_a_name_that_climbs_stays_a_name(tmp_path: Path) -> None:
     put(tmp_path / "a-shop" / "orders" / "..%2f..%2fetc.csv")
     put(tmp_path / "a-shop" / "orders" / "x..csv")
     assert [name for _, _, name in found(tmp_path)] == ["x..csv"]
+
+
+def age(path: Path, seconds: float) -> Path:
+    written_at = time.time() - seconds
+    os.utime(path, (written_at, written_at))
+    return path
+
+
+def test_nobody_waits_for_files_that_were_written_long_ago(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waited"))
+    age(put(tmp_path / "a-shop" / "orders" / "1.csv"), 60)
+    age(put(tmp_path / "a-shop" / "orders" / "from the future.csv"), -60)
+    assert await_quiet(tmp_path, 2, 10) == set()
+    assert await_quiet(tmp_path / "gone", 2, 10) == set()
+
+
+def test_a_file_is_waited_for_until_it_is_quiet(tmp_path: Path) -> None:
+    put(tmp_path / "a-shop" / "orders" / "1.csv")
+    assert await_quiet(tmp_path, 0.2, 10) == set()
+
+
+def test_a_file_that_does_not_become_quiet_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing = put(tmp_path / "a-shop" / "orders" / "1.csv")
+    monkeypatch.setattr(time, "sleep", lambda _: growing.write_bytes(b"more"))
+    age(put(tmp_path / "a-shop" / "orders" / "2.csv"), 60)
+    assert await_quiet(tmp_path, 0.2, 0.4) == {growing}
+
+
+def test_a_file_that_was_written_to_or_taken_away_has_changed(tmp_path: Path) -> None:
+    path = put(tmp_path / "a-shop" / "orders" / "1.csv")
+    (file,) = find_files(tmp_path, SHOPS)
+    assert not file.has_changed()
+    path.write_bytes(b"xy")
+    assert file.has_changed()
+    (file,) = find_files(tmp_path, SHOPS)
+    path.unlink()
+    assert file.has_changed()

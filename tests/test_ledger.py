@@ -127,7 +127,7 @@ def test_a_refused_file_cannot_be_retracted(ledger: Ledger) -> None:
 
 
 def test_a_publication_notes_which_files_it_used_first(ledger: Ledger) -> None:
-    assert ledger.last_publication() is None
+    assert not ledger.knows_publication("p1")
     ledger.commit_batch([ENTRY, dataclasses.replace(ENTRY, file_id="gone")], [])
     ledger.retract("gone", NOW)
     ledger.add_publication(PUBLICATION, None)
@@ -141,7 +141,8 @@ def test_a_publication_notes_which_files_it_used_first(ledger: Ledger) -> None:
         zip([*names, "new_numerator", "new_denominator"], ([v] for v in row), strict=True)
     )
     ledger.add_publication(second, pa.table(columns))
-    assert ledger.last_publication() == second
+    assert ledger.knows_publication("p1")
+    assert ledger.knows_publication("p2")
     assert ledger.published_file_ids() == {("thai", "orders", "abc123"), ("thai", "orders", "new")}
     assert ledger.con.sql(
         "select publication_id, file_id from published_files order by all"
@@ -177,3 +178,25 @@ def test_a_ledger_that_another_process_holds_is_busy(
     monkeypatch.setattr(duckdb, "connect", held)
     with pytest.raises(BusyError, match="in use by another"), Ledger.open(tmp_path / "l.duckdb"):
         pass
+
+
+def test_moments_go_forward_when_the_clock_is_set_back(ledger: Ledger) -> None:
+    assert abs(ledger.next_moment() - datetime.now(UTC)) < timedelta(minutes=1)
+    late = datetime.now(UTC) + timedelta(days=400)
+    ledger.commit_batch([dataclasses.replace(ENTRY, ingested_at=late)], [])
+    assert ledger.next_moment() == late + timedelta(microseconds=1)
+    later = late + timedelta(days=1)
+    ledger.add_publication(dataclasses.replace(PUBLICATION, published_at=later), None)
+    assert ledger.next_moment() == later + timedelta(microseconds=1)
+    latest = later + timedelta(days=1)
+    ledger.add_rollback("p1", latest)
+    assert ledger.next_moment() == latest + timedelta(microseconds=1)
+
+
+def test_reading_after_the_clock_was_set_back_is_the_later_one(ledger: Ledger) -> None:
+    late = datetime.now(UTC) + timedelta(days=400)
+    refused = dataclasses.replace(ENTRY, status="refused", ingested_at=late, batch_id="a")
+    ledger.commit_batch([refused], [])
+    again = dataclasses.replace(ENTRY, ingested_at=ledger.next_moment(), batch_id="b")
+    ledger.commit_batch([again], [])
+    assert [e.status for e in ledger.current_files()] == ["loaded"]

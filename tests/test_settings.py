@@ -16,7 +16,9 @@ from dagster_project.lib.errors import ConfigurationError
 from dagster_project.lib.paths import DBT_DIR, DataDir
 from dagster_project.lib.settings import load_own_settings
 
+BUNDLED = [setting.name for setting in load_settings().values() if setting.is_bundled]
 SETTINGS = "setting,value,valid_from,valid_to\n"
+RULES = "rule,shop_id,severity,limit_value\n"
 TARGETS = "region,metric,target,valid_from,valid_to,confidence,source\n"
 
 
@@ -154,7 +156,7 @@ def test_a_boolean_that_is_none_is_named(warehouse: Warehouse) -> None:
         warehouse.load("outcome_policy.csv", f"{header}return_status,Lost,maybe,2025-01-01,\n")
 
 
-@pytest.mark.parametrize("name", load_settings())
+@pytest.mark.parametrize("name", BUNDLED)
 def test_the_bundled_settings_satisfy_their_contract(warehouse: Warehouse, name: str) -> None:
     bundled = DBT_DIR / "seeds" / f"{name}.csv"
     warehouse.load(f"{name}.csv", bundled.read_bytes())
@@ -169,7 +171,7 @@ def test_the_bundled_settings_satisfy_their_contract(warehouse: Warehouse, name:
 
 
 def test_every_bundled_setting_has_a_contract() -> None:
-    assert {path.stem for path in (DBT_DIR / "seeds").glob("*.csv")} == set(load_settings())
+    assert {path.stem for path in (DBT_DIR / "seeds").glob("*.csv")} == set(BUNDLED)
 
 
 @pytest.mark.parametrize(
@@ -222,3 +224,48 @@ def test_one_period_after_the_other_is_fine(warehouse: Warehouse) -> None:
         SETTINGS + "window_days,60,2025-06-01,\nwindow_days,30,2025-01-01,2025-05-31\n",
     )
     assert len(warehouse.rows("metric_settings")) == 2
+
+
+# --- the rules of the gates -----------------------------------------------------------------------
+
+
+def with_shop(warehouse: Warehouse) -> Warehouse:
+    warehouse.data.shops_csv.write_text(
+        "shop_id,shop_name,region,timezone,currency\na,A,TH,Asia/Bangkok,THB\n"
+    )
+    return warehouse
+
+
+def test_severity_and_limit_of_a_rule_may_be_set_for_all_shops_and_for_one(
+    warehouse: Warehouse,
+) -> None:
+    with_shop(warehouse).load(
+        "quality_rules.csv",
+        RULES + "shop_orders_leave_no_hole,,critical,4\nshop_orders_leave_no_hole,a,off,\n",
+    )
+    assert warehouse.rows("quality_rules") == [
+        ("shop_orders_leave_no_hole", None, "critical", 4.0),
+        ("shop_orders_leave_no_hole", "a", "off", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no_such_rule,,critical,\n", "row 2, rule: docs/quality-rules.md lists the rules"),
+        ("shop_orders_leave_no_hole,b,critical,\n", "row 2, shop_id: no shop of shops.csv"),
+        ("shop_orders_leave_no_hole,,loud,\n", "row 2, severity: critical, warning or off"),
+        ("shop_orders_leave_no_hole,,,many\n", "row 2, limit_value: the value is no"),
+        ("shop_days_are_complete,,,4\n", "limit_value: shop_days_are_complete has no limit"),
+        ("returns_of_known_orders,a,,4\n", "judges all shops together; leave shop_id blank"),
+        (
+            "returns_of_known_orders,,,4\nreturns_of_known_orders,,off,\n",
+            "rows 2 and 3: both say the same",
+        ),
+    ],
+)
+def test_settings_of_rules_that_nothing_can_follow_are_named(
+    warehouse: Warehouse, text: str, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        with_shop(warehouse).load("quality_rules.csv", RULES + text)

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from dagster_project.defs.resources import WRITER_POOL, DataDirectory
+from dagster_project.defs.resources import WRITER_POOL, DataDirectory, tried_again_when_busy
 from dagster_project.lib.ledger import Ledger, QualityResult
 from dagster_project.lib.warehouse import open_warehouse
+from dagster_project.quality.containment import containment
 from dagster_project.quality.gates import Suite, check, publish_suites, raw_suites
 
 
@@ -23,9 +24,14 @@ def _gate(suite: Suite) -> dg.AssetChecksDefinition:
     def gate(
         context: dg.AssetCheckExecutionContext, data: DataDirectory
     ) -> Iterator[dg.AssetCheckResult]:
-        with open_warehouse(data.paths.warehouse, read_only=True) as warehouse:
-            results = check(warehouse, [suite], context.run.run_id)
-        with Ledger.open(data.paths.ledger) as ledger:
+        run_id = context.run.run_id
+        with (
+            tried_again_when_busy(),
+            Ledger.open(data.paths.ledger) as ledger,
+            open_warehouse(data.paths.warehouse, read_only=True) as warehouse,
+        ):
+            contain = containment(data.paths, ledger, run_id, warehouse)
+            results = check(warehouse, [suite], run_id, ledger.accepted_rules(run_id), contain)
             ledger.add_quality_results(results)
         for result in results:
             yield _check_result(result, key)
@@ -34,13 +40,14 @@ def _gate(suite: Suite) -> dg.AssetChecksDefinition:
 
 
 def _check_result(result: QualityResult, key: dg.AssetKey) -> dg.AssetCheckResult:
-    critical = result.severity == "critical"
+    accepted = result.accepted_reason and f"Let pass once: {result.accepted_reason}"
+    is_stopping = result.severity == "critical" and not accepted and not result.contained
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=result.rule,
         passed=result.passed,
-        severity=dg.AssetCheckSeverity.ERROR if critical else dg.AssetCheckSeverity.WARN,
-        description=result.message,
+        severity=dg.AssetCheckSeverity.ERROR if is_stopping else dg.AssetCheckSeverity.WARN,
+        description=" ".join(filter(None, (result.message, accepted, result.contained))),
         metadata={
             "checked_rows": result.checked_rows,
             "failed_rows": result.failed_rows,

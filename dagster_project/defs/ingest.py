@@ -6,25 +6,34 @@ from datetime import date
 
 import dagster as dg
 
-from dagster_project.defs.resources import WRITER_POOL, DataDirectory
+from dagster_project.defs.resources import WRITER_POOL, DataDirectory, tried_again_when_busy
 from dagster_project.lib.contracts import load_datasets, load_settings
-from dagster_project.lib.ingest import ingest
+from dagster_project.lib.ingest import Batch, ingest
+from dagster_project.lib.landing import await_quiet
 from dagster_project.lib.ledger import Ledger
-from dagster_project.lib.publish import read_manifest
+from dagster_project.lib.publications import read_manifest
+from dagster_project.lib.publish import catch_up
 from dagster_project.lib.warehouse import RUN_TABLES, inputs_fingerprint, prepare_warehouse
-from dagster_project.quality.gates import load_in_background
+from dagster_project.quality.gates import check_acceptance, load_in_background
 
 _SECONDS_BETWEEN_LINES = 3.0
+# A file that was not written to for so long is whole; a run waits only so long for that.
+_QUIET_SECONDS = 2.0
+_PATIENCE_SECONDS = 10.0
+_MOST_IDS = 50
 
 
 class IngestConfig(dg.Config):
     """`as_of`: the last metric day, as YYYY-MM-DD; none = the latest day with an event.
 
-    `full_refresh`: build all models anew, also when nothing is new.
+    `full_refresh`: build all models anew, also when nothing is new. `accept`: rules that may be
+    broken this once, for `reason`.
     """
 
     as_of: str | None = None
     full_refresh: bool = False
+    accept: list[str] = []  # noqa: RUF012 - pydantic copies it
+    reason: str = ""
 
 
 def _specs() -> Iterator[dg.AssetSpec]:
@@ -39,6 +48,14 @@ def _specs() -> Iterator[dg.AssetSpec]:
             kinds={"parquet" if key[1] in load_datasets() else "duckdb"},
             skippable=True,
         )
+
+
+def _file_tags(batch: Batch) -> dict[str, str]:
+    """Tags to find the run that brought a file; the first ids only, all are in the metadata."""
+    ids = sorted({entry.file_id[:12] for entry in batch.files})
+    if not ids:
+        return {}
+    return {"feedback/new_files": str(len(ids)), "feedback/file_ids": ",".join(ids[:_MOST_IDS])}
 
 
 def _progress(context: dg.AssetExecutionContext) -> Callable[[str], None]:
@@ -64,13 +81,29 @@ def ingest_exports(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Load what is new; yields nothing when the last publication already covers all there is."""
     as_of = date.fromisoformat(config.as_of) if config.as_of else None
-    with Ledger.open(data.paths.ledger) as ledger:
-        batch = ingest(data.paths, ledger, _progress(context))
+    check_acceptance(config.accept, config.reason)
+    with tried_again_when_busy(), Ledger.open(data.paths.ledger) as ledger:
+        ledger.accept_rules(context.run_id, config.accept, config.reason)
+        catch_up(data.paths, ledger)
+        growing = await_quiet(data.paths.landing, _QUIET_SECONDS, _PATIENCE_SECONDS)
+        if growing:
+            context.log.info(f"Left for the next run: {len(growing)} files still being written.")
+        batch = ingest(data.paths, ledger, _progress(context), growing)
+        context.instance.add_run_tags(context.run_id, _file_tags(batch))
         inputs = inputs_fingerprint(data.paths, ledger, as_of)
-        is_published = (read_manifest(data.paths) or {}).get("inputs") == inputs
-        if is_published and not config.full_refresh:
-            context.log.info("Nothing new: the last publication covers all there is.")
-            return
+        if not config.full_refresh and not config.accept:
+            is_published = (read_manifest(data.paths) or {}).get("inputs") == inputs
+            if is_published and not ledger.has_untold_withdrawals():
+                context.log.info("Nothing new: the last publication covers all there is.")
+                return
+            if inputs in ledger.rolled_back_inputs():
+                context.log.info(
+                    "Nothing new since the publication that was rolled back; retract what was "
+                    "wrong in it, or publish it all the same with --full-refresh."
+                )
+                return
+        ledger.reconsider_withdrawn(context.run_id)
+        inputs = inputs_fingerprint(data.paths, ledger, as_of)
         prepare_warehouse(
             data.paths, ledger, context.run_id, as_of, inputs, full_refresh=config.full_refresh
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from dagster_project.defs.resources import WRITER_POOL, DataDirectory
+from dagster_project.defs.resources import WRITER_POOL, DataDirectory, tried_again_when_busy
 from dagster_project.lib.database import connect
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.publish import publish
@@ -36,7 +36,7 @@ def publication(
     context: dg.AssetExecutionContext, data: DataDirectory
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Build a version aside and swap it in; refuses unless the gates of this run are open."""
-    with Ledger.open(data.paths.ledger) as ledger:
+    with tried_again_when_busy(), Ledger.open(data.paths.ledger) as ledger:
         manifest = publish(data.paths, ledger, context.run_id)
     rows = manifest["tables"]
     counts = {f"rows/{name}": rows[name] for name in MARTS}
@@ -54,7 +54,8 @@ def _rates(data: DataDirectory) -> dict[str, float]:
     with connect(data.paths.published / "marts.duckdb", read_only=True) as con:
         rows = con.execute(
             "select shop_id, nrr, sfrr from shop_metrics_daily "
-            "where metric_date = (select max(metric_date) from shop_metrics_daily)"
+            "where metric_date = (select max(metric_date) from shop_metrics_daily "
+            "where shop_id not in (select shop_id from frozen_shops))"
         ).fetchall()
     rates: dict[str, float | None] = {}
     for shop_id, nrr, sfrr in rows:

@@ -14,9 +14,12 @@ from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
 
 from dagster_project.lib.database import one_run_at_a_time
+from dagster_project.lib.errors import BusyError
 from dagster_project.lib.paths import DBT_DIR, DataDir
 
 WRITER_POOL = "duckdb_writer"
+_TRIES_AGAIN = 3
+_SECONDS_BETWEEN_TRIES = 10.0
 
 dbt_project = DbtProject(project_dir=DBT_DIR)
 
@@ -42,6 +45,15 @@ class DataDirectory(dg.ConfigurableResource[None]):
         with one_run_at_a_time(self.paths.lock):
             _bury_dead_runs(context.instance, context.run.run_id)
             yield self
+
+
+@contextmanager
+def tried_again_when_busy() -> Iterator[None]:
+    """Have Dagster try a step again while another program holds a file, and for nothing else."""
+    try:
+        yield
+    except BusyError as error:
+        raise dg.RetryRequested(_TRIES_AGAIN, _SECONDS_BETWEEN_TRIES) from error
 
 
 def _bury_dead_runs(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -12,9 +12,16 @@ from dagster_dbt import (
     dbt_assets,
 )
 
-from dagster_project.defs.resources import WRITER_POOL, DataDirectory, dbt_project
+from dagster_project.defs.resources import (
+    WRITER_POOL,
+    DataDirectory,
+    dbt_project,
+    tried_again_when_busy,
+)
 from dagster_project.lib.increments import begin_models, settle_models
+from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.warehouse import open_warehouse
+from dagster_project.quality.containment import judge_without_withdrawn
 
 
 class Translator(DagsterDbtTranslator):  # type: ignore[misc]
@@ -47,8 +54,11 @@ def dbt_models(
 ) -> Iterator[Any]:
     """Build the models and run their data tests; unit tests belong to development."""
     os.environ["FEEDBACK_WAREHOUSE"] = str(data.paths.warehouse)
-    with open_warehouse(data.paths.warehouse) as warehouse:
-        scope = begin_models(warehouse)
+    with tried_again_when_busy():
+        with Ledger.open(data.paths.ledger) as ledger:
+            judge_without_withdrawn(data.paths, ledger, context.run.run_id)
+        with open_warehouse(data.paths.warehouse) as warehouse:
+            scope = begin_models(warehouse)
     yield from dbt.cli(
         ["build", "--exclude-resource-type", "unit_test", *scope],
         context=context,

@@ -24,7 +24,7 @@ from open_data_contract_standard.model import (
 )
 from pydantic import ValidationError
 
-from dagster_project.lib.paths import CONTRACTS_DIR, SETTINGS_CONTRACTS_DIR
+from dagster_project.lib.paths import CONTRACTS_DIR, GATES_DIR, SETTINGS_CONTRACTS_DIR
 from dagster_project.lib.text import normalise_header
 
 Kind = Literal["string", "integer", "number", "timestamp", "date", "boolean"]
@@ -45,7 +45,7 @@ _KEYS = {
     "synonym": "synonym",
     "custom property": "property value",
     "rule on rows": "id description type query mustBe severity",
-    "rule on a share": "id description type query mustBeLessOrEqualTo unit severity",
+    "rule on a limit": "id description type query mustBeLessOrEqualTo unit severity",
     "rule on the number of rows": "id description type metric mustBeGreaterThan severity",
 }
 _CUSTOM_DATASET = {
@@ -55,6 +55,7 @@ _CUSTOM_DATASET = {
     "exportFrom": str,
     "revisitDays": int,
     "neededFor": str,
+    "isBundled": bool,
 }
 _CUSTOM_COLUMN = {"eventTime": bool, "requiredHeader": bool, "fallbackColumn": str}
 _OPTIONS: dict[str, set[str]] = {
@@ -107,17 +108,19 @@ class Column:
 class Rule:
     """One rule of a quality gate.
 
-    `query` selects the offending rows, with `{batch}` for the relation under test and `{table}`
-    for all rows known. It fails when more than `max_percent` % of the rows of the batch offend.
-    A rule without query asks for at least `min_rows` rows.
+    `query` selects rows, with `{batch}` for the relation under test and `{table}` for all rows
+    known. What is asked of them says `asks`: of "rows" that there are none; of a "share" that they
+    are at most `limit` % of the batch; of a "value" that the column of that name, in `unit`, is at
+    most `limit` in each. A rule without query asks for a "count" of at least `limit` rows.
     """
 
     id: str
     description: str
     severity: Severity
     query: str | None
-    max_percent: float
-    min_rows: int
+    asks: Literal["rows", "share", "value", "count"]
+    limit: float
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,8 @@ class Dataset:
     """One landing dataset: what its files hold and what is asked of them.
 
     Sellers get it at `export_from`; its records may still change when they are `revisit_days` old.
-    `needed_for` names the rates that cannot do without it, and is blank when none does.
+    `needed_for` names the rates that cannot do without it, and is blank when none does. Settings
+    that are `is_bundled` have rows of the project's own, as a seed.
     """
 
     name: str
@@ -140,6 +144,7 @@ class Dataset:
     export_from: str
     revisit_days: int
     needed_for: str
+    is_bundled: bool
     rules: tuple[Rule, ...]
     fingerprint: str
 
@@ -205,6 +210,7 @@ def load_dataset(path: Path) -> Dataset:
         export_from=custom.get("exportFrom", ""),
         revisit_days=custom.get("revisitDays", 0),
         needed_for=custom.get("neededFor", ""),
+        is_bundled=custom.get("isBundled", True),
         rules=tuple(_rule(q, path.name) for q in schema.quality or []),
         fingerprint=hashlib.sha256(path.read_bytes()).hexdigest()[:16],
     )
@@ -220,6 +226,15 @@ def load_gate_suites(path: Path) -> tuple[GateSuite, ...]:
         )
         for schema in contract.schema_ or []
     )
+
+
+@functools.cache
+def all_rules() -> dict[str, Rule]:
+    """All rules by id, of the datasets' contracts and of the gates'."""
+    rules = [rule for dataset in load_datasets().values() for rule in dataset.rules]
+    for path in GATES_DIR.glob("*.yaml"):
+        rules += [rule for suite in load_gate_suites(path) for rule in suite.rules]
+    return {rule.id: rule for rule in rules}
 
 
 def _read(path: Path, schema_level: str) -> OpenDataContractStandard:
@@ -251,7 +266,7 @@ def _read(path: Path, schema_level: str) -> OpenDataContractStandard:
 def _rule_level(quality: dict[str, Any]) -> str:
     if quality.get("type") != "sql":
         return "rule on the number of rows"
-    return "rule on a share" if "unit" in quality else "rule on rows"
+    return "rule on a limit" if "unit" in quality else "rule on rows"
 
 
 def _only_known_keys(node: dict[str, Any], level: str, where: str) -> None:
@@ -343,20 +358,21 @@ def _rule(quality: DataQuality, file: str) -> Rule:
     where = f"{file}: {quality.id}"
     if quality.severity not in ("critical", "warning"):
         raise ContractError(f"{where}: severity is critical or warning")
-    query, max_percent, min_rows = None, 0.0, 0
+    query, asks, limit, unit = None, "rows", 0.0, ""
     if quality.type == "sql":
         query = _need(quality.query, f"{where}: query")
-        if quality.unit == "percent" and quality.mustBeLessOrEqualTo is not None:
-            max_percent = float(quality.mustBeLessOrEqualTo)
+        if quality.unit is not None and quality.mustBeLessOrEqualTo is not None:
+            asks = "share" if quality.unit == "percent" else "value"
+            limit, unit = float(quality.mustBeLessOrEqualTo), quality.unit
         elif quality.unit is not None or quality.mustBe != 0:
             raise ContractError(
                 f"{where}: a sql rule says `mustBe: 0`, "
-                "or `mustBeLessOrEqualTo` with `unit: percent`"
+                "or `mustBeLessOrEqualTo` with `unit: percent` or the unit of its column `value`"
             )
     elif quality.type == "library" and quality.metric == "rowCount":
         if quality.mustBeGreaterThan is None:
             raise ContractError(f"{where}: rowCount says `mustBeGreaterThan`")
-        min_rows = int(quality.mustBeGreaterThan) + 1
+        asks, limit = "count", float(quality.mustBeGreaterThan) + 1
     else:
         raise ContractError(f"{where}: nothing enforces {quality.type}/{quality.metric}")
     return Rule(
@@ -364,6 +380,7 @@ def _rule(quality: DataQuality, file: str) -> Rule:
         description=_need(quality.description, f"{where}: description"),
         severity=quality.severity,  # type: ignore[arg-type]
         query=query,
-        max_percent=max_percent,
-        min_rows=min_rows,
+        asks=asks,  # type: ignore[arg-type]
+        limit=limit,
+        unit=unit,
     )

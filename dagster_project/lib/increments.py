@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 
@@ -192,9 +193,29 @@ def unpublished_marts(
     )
 
 
-def note_published(con: duckdb.DuckDBPyConnection, publication_id: str) -> None:
-    """Forget what was not published: now it is."""
+def forget_published(con: duckdb.DuckDBPyConnection) -> None:
+    """Take nothing for published, as after a rollback: all is to be judged and written again."""
+    if con.execute("select 1 from duckdb_schemas() where schema_name = 'unpublished'").fetchall():
+        shops = con.execute("select distinct shop_id from marts.shop_metrics_daily").fetchall()
+        note_published(con, "", [shop_id for (shop_id,) in shops])
+        con.execute("delete from unpublished.since")
+
+
+def note_published(
+    con: duckdb.DuckDBPyConnection, publication_id: str, frozen: Collection[str] = ()
+) -> None:
+    """Forget what was not published: now it is, but nothing of the shops that are `frozen`."""
+    con.execute("begin")
     con.execute("delete from unpublished.shop_days")
     con.execute("delete from unpublished.marts")
     con.execute("delete from unpublished.since")
     con.execute("insert into unpublished.since values (?)", [publication_id])
+    if frozen:
+        con.execute(
+            "insert into unpublished.shop_days select unnest(?), date '1900-01-01'", [list(frozen)]
+        )
+        con.execute(
+            "insert into unpublished.marts "
+            "select table_name from duckdb_tables() where schema_name = 'marts'"
+        )
+    con.execute("commit")

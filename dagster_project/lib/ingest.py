@@ -11,9 +11,10 @@ import contextlib
 import itertools
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from pathlib import Path
 
 from dagster_project.lib.landing import LandingFile, exported_at, find_files
 from dagster_project.lib.ledger import FileEntry, Ledger
@@ -38,8 +39,15 @@ class Batch:
     files: tuple[FileEntry, ...]
 
 
-def ingest(data: DataDir, ledger: Ledger, say: Callable[[str], None] = lambda _: None) -> Batch:
+def ingest(
+    data: DataDir,
+    ledger: Ledger,
+    say: Callable[[str], None] = lambda _: None,
+    growing: Collection[Path] = (),
+) -> Batch:
     """Load what is new in the landing folder and commit it to the ledger.
+
+    Files that are `growing`, or change while they are read, are left for the next run.
 
     Raises ConfigurationError when `shops.csv` or a shop folder is wrong. A file that cannot be
     used is recorded as refused and the others go on.
@@ -47,9 +55,10 @@ def ingest(data: DataDir, ledger: Ledger, say: Callable[[str], None] = lambda _:
     shops = read_shops(data.shops_csv)
     known = ledger.current_files()
     _clear_litter(data, {entry.batch_id for entry in known})
-    started = datetime.now(UTC)
+    started = ledger.next_moment()
     batch_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    new = _what_is_new(find_files(data.landing, shops), known, shops)
+    whole = (f for f in find_files(data.landing, shops) if f.path not in growing)
+    new = _what_is_new(whole, known, shops)
     if not new:
         return Batch(batch_id, ())
 
@@ -64,6 +73,7 @@ def ingest(data: DataDir, ledger: Ledger, say: Callable[[str], None] = lambda _:
             say(f"reading file {done + 1} of {len(new)}: {name}{more}")
             loader.load(chunk)
             done += len(chunk)
+        loader.forget([file for file in new if file.has_changed()])
         loader.write(data.raw)
     ledger.commit_batch(loader.entries, loader.rejects)
     return Batch(batch_id, tuple(loader.entries))
@@ -110,7 +120,7 @@ def _is_news(file: LandingFile, entry: FileEntry, shop: Shop, owner: str | None)
     if entry.status == "refused":
         return entry.reader != reader_version(file, shop, owner)
     _, stamp = _rank(file)
-    return entry.status == "loaded" and stamp > (entry.exported_at or datetime.min)
+    return entry.status in ("loaded", "withdrawn") and stamp > (entry.exported_at or datetime.min)
 
 
 def _chunks(files: list[LandingFile]) -> Iterator[list[LandingFile]]:

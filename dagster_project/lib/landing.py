@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import re
+import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,21 +31,44 @@ _STAMP = re.compile(
 
 
 @dataclass(frozen=True)
+class FileState:
+    """Size in bytes and time of the last writing in nanoseconds: what changes as a file grows."""
+
+    size: int
+    written_at: int
+
+    @classmethod
+    def of(cls, path: Path) -> FileState:
+        """The state of a file now; raises FileNotFoundError."""
+        found = path.stat()
+        return cls(found.st_size, found.st_mtime_ns)
+
+
+@dataclass(frozen=True)
 class LandingFile:
     """One file in the landing folder; `file_id` is the sha-256 of its bytes, in hex.
 
     `dataset` is the folder it lies in, seen from the shop's; it need not be one that is known.
+    `state` is how it lay there before its bytes were read, where that is to be watched.
     """
 
     path: Path
     shop_id: str
     dataset: str
     file_id: str
+    state: FileState | None = None
 
     @property
     def name(self) -> str:
         """The file's own name, made printable."""
         return printable(self.path.name, 200)
+
+    def has_changed(self) -> bool:
+        """Whether it was written to, or taken away, since its bytes were looked at."""
+        try:
+            return self.state is not None and FileState.of(self.path) != self.state
+        except FileNotFoundError:
+            return True
 
 
 def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
@@ -73,7 +99,28 @@ def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
                 continue
             dataset = printable(inside.parent.as_posix())
             with contextlib.suppress(FileNotFoundError):  # taken away again
-                yield LandingFile(path, shop_dir.name, dataset, _file_id(path))
+                state = FileState.of(path)
+                yield LandingFile(path, shop_dir.name, dataset, _file_id(path), state)
+
+
+def await_quiet(landing: Path, quiet_seconds: float, patience_seconds: float) -> set[Path]:
+    """Wait until nothing was written for so long; returns what is still written to after that."""
+    until = time.monotonic() + patience_seconds
+    while True:
+        fresh = {path for path in landing.rglob("*") if _age_seconds(path) < quiet_seconds}
+        if not fresh or time.monotonic() >= until:
+            return fresh
+        time.sleep(min(quiet_seconds / 4, patience_seconds))
+
+
+def _age_seconds(path: Path) -> float:
+    """Seconds since a file was written to; endless for folders and for times in the future."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return math.inf
+    age = time.time() - found.st_mtime
+    return age if stat.S_ISREG(found.st_mode) and age >= 0 else math.inf
 
 
 def _folders(path: Path) -> Iterator[Path]:

@@ -6,10 +6,10 @@ A batch exists when its files stand in the ledger; Parquet without a ledger row 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,29 @@ create table if not exists rejected_rows (
 create table if not exists retractions (
     file_id varchar, shop_id varchar, dataset varchar, retracted_at timestamptz
 );
+create table if not exists withdrawals (
+    file_id varchar, shop_id varchar, dataset varchar, rule varchar, run_id varchar,
+    withdrawn_at timestamptz
+);
+create table if not exists reconsiderations (run_id varchar, reconsidered_at timestamptz);
+create table if not exists frozen_shops (
+    run_id varchar, shop_id varchar, rule varchar, publication_id varchar, frozen_at timestamptz
+);
 create table if not exists quality_results (
     run_id varchar, checked_at timestamptz, stage varchar, dataset varchar, rule varchar,
     severity varchar, passed boolean, checked_rows bigint, failed_rows bigint, examples varchar,
     message varchar
 );
+alter table quality_results add column if not exists accepted_reason varchar;
+alter table quality_results add column if not exists contained varchar;
+create table if not exists accepted_rules (
+    run_id varchar, rule varchar, reason varchar, accepted_at timestamptz
+);
 create table if not exists publications (
     publication_id varchar, run_id varchar, published_at timestamptz, as_of date,
     inputs varchar, code_version varchar
 );
+create table if not exists rollbacks (publication_id varchar, rolled_back_at timestamptz);
 create table if not exists published_files (
     publication_id varchar, shop_id varchar, dataset varchar, file_id varchar
 );
@@ -50,10 +64,33 @@ create table if not exists restatements (
 );
 create or replace view current_files as
 select
-    f.* replace (case when r.file_id is null then f.status else 'retracted' end as status)
+    f.* replace (
+        case
+            when r.file_id is not null then 'retracted'
+            when w.file_id is not null and f.status = 'loaded' then 'withdrawn'
+            else f.status
+        end as status,
+        case
+            when r.file_id is null and w.file_id is not null and f.status = 'loaded' then w.message
+            else f.message
+        end as message
+    )
 from files as f
 left join (select distinct file_id, shop_id, dataset from retractions) as r
     using (file_id, shop_id, dataset)
+left join (
+    select file_id, shop_id, dataset, 'breaks the rule ' || min(rule) as message
+    from withdrawals
+    where withdrawn_at > coalesce(
+        (select max(reconsidered_at) from reconsiderations), timestamptz '1970-01-01 00:00:00+00'
+    )
+        -- since then put into the folder of the shop that it is of
+        or (file_id, dataset) in (
+            select (m.file_id, m.dataset) from files as m where m.status = 'loaded' and m.sheet = ''
+            group by m.file_id, m.dataset having count(distinct m.shop_id) > 1
+        )
+    group by file_id, shop_id, dataset
+) as w using (file_id, shop_id, dataset)
 qualify row_number() over (
     partition by f.shop_id, f.dataset, f.file_id order by f.ingested_at desc, f.batch_id desc
 ) = 1;
@@ -64,7 +101,16 @@ where exists (
     where f.shop_id = r.shop_id and f.dataset = r.dataset and f.file_id = r.file_id
         and f.batch_id = r.batch_id and f.status <> 'retracted'
 );
+create or replace view current_frozen_shops as
+select shop_id, publication_id, string_agg(distinct rule, ', ' order by rule) as rules
+from frozen_shops
+where run_id = (select run_id from quality_results order by rowid desc limit 1)
+group by shop_id, publication_id;
 """
+
+
+# What names a file: shop_id, dataset, file_id.
+FileKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -108,7 +154,11 @@ class Reject:
 
 @dataclass(frozen=True)
 class QualityResult:
-    """What one rule of a gate found; examples are file ids, row numbers and keys."""
+    """What one rule of a gate found; examples are file ids, row numbers and keys.
+
+    Where the rule was broken and the run goes on all the same, `accepted_reason` says why somebody
+    let it pass, `contained` what was set apart.
+    """
 
     run_id: str
     checked_at: datetime
@@ -121,6 +171,14 @@ class QualityResult:
     failed_rows: int
     examples: list[dict[str, Any]]
     message: str
+    accepted_reason: str | None = None
+    contained: str | None = None
+
+    @property
+    def closes_gate(self) -> bool:
+        """Whether nothing may be published for it."""
+        is_critical = self.severity == "critical" and not self.passed
+        return is_critical and self.accepted_reason is None and self.contained is None
 
 
 @dataclass(frozen=True)
@@ -189,6 +247,74 @@ class Ledger:
                 [list(row.values()) for row in rows],
             )
 
+    def accept_rules(self, run_id: str, rules: Sequence[str], reason: str) -> None:
+        """Keep that a run may publish although these rules are broken, and why."""
+        moment = self.next_moment()
+        for rule in rules:
+            self.con.execute(
+                "insert into accepted_rules values (?, ?, ?, ?)", [run_id, rule, reason, moment]
+            )
+
+    def accepted_rules(self, run_id: str) -> dict[str, str]:
+        """The rules that may be broken in a run, and why."""
+        return dict(
+            self.con.execute(
+                "select rule, reason from accepted_rules where run_id = ?", [run_id]
+            ).fetchall()
+        )
+
+    def withdraw(self, files: Sequence[FileKey], rule: str, run_id: str) -> None:
+        """Take files that break a rule out of every figure, until a run judges them anew."""
+        moment = self.next_moment()
+        self.con.executemany(
+            "insert into withdrawals (shop_id, dataset, file_id, rule, run_id, withdrawn_at) "
+            "values (?, ?, ?, ?, ?, ?)",
+            [[*file, rule, run_id, moment] for file in files],
+        )
+
+    def reconsider_withdrawn(self, run_id: str) -> None:
+        """Let the files that were withdrawn count again until this run has judged them."""
+        self.con.execute("insert into reconsiderations values (?, ?)", [run_id, self.next_moment()])
+
+    def withdrawn_by(self, run_id: str) -> set[FileKey]:
+        """The files that a run has withdrawn."""
+        rows = self.con.execute(
+            "select shop_id, dataset, file_id from withdrawals where run_id = ?", [run_id]
+        ).fetchall()
+        return {(shop_id, dataset, file_id) for shop_id, dataset, file_id in rows}
+
+    def has_untold_withdrawals(self) -> bool:
+        """Whether files were withdrawn by a run that did not live to publish that."""
+        found = self.con.execute(
+            "select 1 from withdrawals "
+            "where withdrawn_at > all (select reconsidered_at from reconsiderations) "
+            "and run_id not in (select run_id from publications) limit 1"
+        )
+        return found.fetchone() is not None
+
+    def freeze(self, shops: Mapping[str, str | None], rule: str, run_id: str) -> None:
+        """Keep that a run leaves shops, for breaking a rule, as in the publication named."""
+        moment = self.next_moment()
+        self.con.executemany(
+            "insert into frozen_shops (run_id, shop_id, rule, publication_id, frozen_at) "
+            "values (?, ?, ?, ?, ?)",
+            [[run_id, shop_id, rule, since, moment] for shop_id, since in shops.items()],
+        )
+
+    def frozen_shops(self, run_id: str) -> set[str]:
+        """The shops that a run leaves as they were published."""
+        rows = self.con.execute("select shop_id from frozen_shops where run_id = ?", [run_id])
+        return {shop_id for (shop_id,) in rows.fetchall()}
+
+    def contained(self, run_id: str) -> list[str]:
+        """What a run has set apart so that the rest could go on, in words."""
+        rows = self.con.execute(
+            "select rule, contained from quality_results "
+            "where run_id = ? and contained is not null order by rule",
+            [run_id],
+        ).fetchall()
+        return [f"{rule} is broken. {contained}" for rule, contained in rows]
+
     def add_publication(self, publication: Publication, restatements: pa.Table | None) -> None:
         """Keep what was published, and what it changed of days published before.
 
@@ -205,31 +331,84 @@ class Ledger:
             self.con.unregister("_rows")
         self.con.execute(
             "insert into published_files select ?, shop_id, dataset, file_id from current_files "
-            "where status <> 'retracted' and (shop_id, dataset, file_id) not in "
+            "where status not in ('retracted', 'withdrawn') "
+            "and shop_id not in (select shop_id from current_frozen_shops) "
+            # whether their orders are known can be judged only once there are orders
+            "and (dataset not in ('reviews', 'returns') or shop_id in (select shop_id "
+            "from current_files where dataset = 'orders' and status = 'loaded' "
+            "and rows_loaded > 0)) "
+            "and (shop_id, dataset, file_id) not in "
             "(select (shop_id, dataset, file_id) from published_files)",
             [publication.publication_id],
         )
         self.con.execute("commit")
 
-    def last_publication(self) -> Publication | None:
-        """The publication that readers see, if any."""
-        names = ", ".join(f.name for f in fields(Publication))
-        row = self.con.execute(
-            f"select {names} from publications order by published_at desc limit 1"
-        ).fetchone()
-        return Publication(*row) if row else None
+    def knows_publication(self, publication_id: str) -> bool:
+        """Whether it stands in the history."""
+        found = self.con.execute(
+            "select 1 from publications where publication_id = ?", [publication_id]
+        )
+        return found.fetchone() is not None
 
-    def published_file_ids(self) -> set[tuple[str, str, str]]:
-        """(shop_id, dataset, file_id) of every file that a publication has used."""
+    def add_rollback(self, publication_id: str, rolled_back_at: datetime) -> None:
+        """Keep that readers see an earlier publication again."""
+        self.con.execute("insert into rollbacks values (?, ?)", [publication_id, rolled_back_at])
+
+    def orders_taken_back_at(self) -> dict[str, datetime]:
+        """When the latest file of a shop's orders was retracted, by shop."""
+        rows = self.con.execute(
+            "select shop_id, max(retracted_at) from retractions "
+            "where dataset = 'orders' group by shop_id"
+        ).fetchall()
+        return dict(rows)
+
+    def rolled_back_inputs(self) -> set[str]:
+        """The fingerprints of what the latest rollback took from readers, not to be seen again."""
+        rows = self.con.execute(
+            """
+            with latest as (
+                select r.rolled_back_at, p.published_at, p.inputs
+                from rollbacks as r
+                inner join publications as p using (publication_id)
+                order by r.rolled_back_at desc limit 1
+            )
+
+            select distinct p.inputs
+            from publications as p
+            cross join latest as l
+            where p.published_at > l.published_at
+                and p.published_at <= l.rolled_back_at and p.inputs <> l.inputs
+            """
+        ).fetchall()
+        return {inputs for (inputs,) in rows}
+
+    def next_moment(self) -> datetime:
+        """Now, or just after the latest moment on record where the clock was set back.
+
+        What is later counts: of two readings of a file, and of publications.
+        """
+        ((latest,),) = self.con.execute(
+            "select max(moment) from (select ingested_at as moment from files "
+            "union all select published_at from publications "
+            "union all select rolled_back_at from rollbacks "
+            "union all select retracted_at from retractions "
+            "union all select withdrawn_at from withdrawals "
+            "union all select reconsidered_at from reconsiderations)"
+        ).fetchall()
+        now = datetime.now(UTC)
+        return now if latest is None or latest < now else latest + timedelta(microseconds=1)
+
+    def published_file_ids(self) -> set[FileKey]:
+        """Every file that a publication has used."""
         rows = self.con.execute("select shop_id, dataset, file_id from published_files").fetchall()
         return {(shop_id, dataset, file_id) for shop_id, dataset, file_id in rows}
 
     def retract(self, file_id_prefix: str, retracted_at: datetime) -> list[FileEntry]:
-        """Take the loaded files whose id begins with the prefix out of every figure."""
+        """Take the files whose id begins with the prefix out of every figure, for good."""
         found = [
             entry
             for entry in self.current_files()
-            if entry.file_id.startswith(file_id_prefix) and entry.status == "loaded"
+            if entry.file_id.startswith(file_id_prefix) and entry.status in ("loaded", "withdrawn")
         ]
         if len({entry.file_id for entry in found}) == 1:
             self.con.executemany(

@@ -103,13 +103,16 @@ class Loader:
         self._started = started
         self._shops = shops
         self._owners = owners_of(known)
-        self._unopened: list[FileEntry] = []
+        self._unopened: list[tuple[LandingFile, FileEntry]] = []
         self._datasets: dict[str, Dataset] = {}
 
     @property
     def entries(self) -> list[FileEntry]:
         """What the ledger is told of the files."""
-        return [*self._unopened, *(piece.entry for piece in self.pieces.values())]
+        return [
+            *(entry for _, entry in self._unopened),
+            *(piece.entry for piece in self.pieces.values()),
+        ]
 
     def load(self, files: list[LandingFile]) -> None:
         """Read files of one dataset and note what became of each."""
@@ -123,12 +126,23 @@ class Loader:
                     )
                 pieces += self._open(file, dataset)
             except FileRefusedError as refusal:
-                self._unopened.append(_refused(self._entry(file, file.shop_id), refusal))
+                self._note_unopened(file, refusal)
             except OSError as error:
-                self._unopened.append(_refused(self._entry(file, file.shop_id), unreadable(error)))
+                self._note_unopened(file, unreadable(error))
         if dataset is not None and pieces:
             self._create_batch_table(dataset)
             self._load(dataset, pieces)
+
+    def forget(self, files: Iterable[LandingFile]) -> None:
+        """Take back what was noted of files: they are not part of the batch."""
+        gone = {file.path for file in files}
+        self._unopened = [(file, entry) for file, entry in self._unopened if file.path not in gone]
+        self.pieces = {key: p for key, p in self.pieces.items() if p.file.path not in gone}
+        kept = {(e.shop_id, e.dataset, e.file_id) for e in self.entries}
+        self.rejects = [r for r in self.rejects if (r.shop_id, r.dataset, r.file_id) in kept]
+
+    def _note_unopened(self, file: LandingFile, refusal: FileRefusedError) -> None:
+        self._unopened.append((file, _refused(self._entry(file, file.shop_id), refusal)))
 
     def _load(self, dataset: Dataset, pieces: list[Piece]) -> None:
         keyed = dict(enumerate(pieces, start=max(self.pieces, default=0) + 1))
@@ -141,7 +155,7 @@ class Loader:
             )
             if len(pieces) == 1:
                 fault = FileRefusedError(f"cannot be read ({type(error).__name__})")
-                self._unopened.append(_refused(pieces[0].entry, fault))
+                self._unopened.append((pieces[0].file, _refused(pieces[0].entry, fault)))
                 return
             for piece in pieces:  # the others are not to blame
                 self._load(dataset, [piece])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
@@ -29,7 +30,13 @@ LEDGER_TABLES = {
     "quality_results": (
         "What each rule of the gates found in each run.",
         "select run_id, checked_at, stage, dataset, rule, severity, passed, checked_rows, "
-        "failed_rows, examples, message from quality_results order by all",
+        "failed_rows, examples, message, accepted_reason, contained from quality_results "
+        "order by all",
+    ),
+    "frozen_shops": (
+        "The shops that stay as in an earlier publication, and the rules they break.",
+        "select f.shop_id, f.rules, f.publication_id, p.as_of from current_frozen_shops as f "
+        "left join publications as p using (publication_id) order by all",
     ),
     "rejected_rows": (
         "The rows that were set aside, by file, row, column and rule.",
@@ -37,32 +44,37 @@ LEDGER_TABLES = {
         "from current_rejected_rows order by all",
     ),
     "files": (
-        "The files that were ingested, refused or retracted.",
+        "The files that were ingested, refused, withdrawn or retracted.",
         "select file_id, shop_id, dataset, file_name, exported_at, rows_read, rows_loaded, "
         "rows_rejected, status, message from current_files order by shop_id, dataset, file_id",
     ),
 }
 # Clients of the 1.4 and 1.5 lines are still in use; they cannot open DuckDB 2's own format.
 _STORAGE_VERSION = "v1.4.0"
+_IS_NOT_FROZEN = "m.shop_id not in (select shop_id from frozen)"
 
 
 def write_version(
-    con: duckdb.DuckDBPyConnection, ledger: Ledger, folder: Path, previous: Path | None
+    con: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    folder: Path,
+    previous: Path | None,
+    frozen: Collection[str] = (),
 ) -> dict[str, int]:
     """Write the tables of the warehouse `con` and of the ledger into `folder`; count their rows.
 
-    What is as in the version `previous` is taken over from it: tables as they are, and of daily
-    marts the days that were not computed again. Rows of such a mart are in order within what one
-    version added.
+    What is as in the version `previous` is taken over from it: tables as they are, of daily marts
+    the days that were not computed again, and all rows of shops that are `frozen`. Rows of such a
+    mart are in order within what one version added.
     """
     (folder / "parquet").mkdir()
+    con.execute(
+        "create or replace temp table frozen as select unnest(?) as shop_id", [list(frozen)]
+    )
     unpublished = unpublished_marts(con, previous.name) if previous else None
     if previous and unpublished is not None:
         shutil.copyfile(previous / "marts.duckdb", folder / "marts.duckdb")
-    con.execute(
-        f"attach {literal(str(folder / 'marts.duckdb'))} as publication "
-        f"(storage_version {literal(_STORAGE_VERSION)})"
-    )
+    attach_publication(con, folder)
     for name in MARTS:
         if previous and unpublished is not None and name not in unpublished:
             _take_over(_parquet(previous, name), _parquet(folder, name))
@@ -70,12 +82,12 @@ def write_version(
         if unpublished and unpublished[name]:
             _replace_days(con, name)
         else:
-            _create(con, name, _in_order(name, f"marts.{name}"))
-        _write_parquet(con, name, folder)
+            _create(con, name, _in_order(name, _with_frozen(name, previous)))
+        write_parquet(con, name, folder)
     for name, (_, query) in LEDGER_TABLES.items():
         con.register(f"_{name}", ledger.con.sql(query).to_arrow_table())
         _create(con, name, f"select * from _{name}")
-        _write_parquet(con, name, folder)
+        write_parquet(con, name, folder)
     counts = {
         name: con.execute(f"select count(*) from {_published(name)}").fetchall()[0][0]
         for name in (*MARTS, *LEDGER_TABLES)
@@ -86,6 +98,20 @@ def write_version(
     return counts
 
 
+def attach_publication(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Open the version's DuckDB file, or make it, as the database `publication`."""
+    con.execute(
+        f"attach {literal(str(folder / 'marts.duckdb'))} as publication "
+        f"(storage_version {literal(_STORAGE_VERSION)})"
+    )
+
+
+def write_parquet(con: duckdb.DuckDBPyConnection, table: str, folder: Path) -> None:
+    """Write a table of `publication` as Parquet beside it."""
+    path = literal(str(_parquet(folder, table)))
+    con.execute(f"copy (from {_published(table)}) to {path} (format parquet, compression zstd)")
+
+
 def _create(con: duckdb.DuckDBPyConnection, table: str, query: str) -> None:
     con.execute(f"create or replace table {_published(table)} as {query}")
 
@@ -93,14 +119,21 @@ def _create(con: duckdb.DuckDBPyConnection, table: str, query: str) -> None:
 def _replace_days(con: duckdb.DuckDBPyConnection, mart: str) -> None:
     """Bring the days that were computed again since the version before."""
     con.execute("begin")
-    con.execute(f"delete from {_published(mart)} as m where {is_unpublished_day('m')}")
-    con.execute(f"insert into {_published(mart)} {_in_order(mart, f'unpublished.{mart}')}")
+    con.execute(
+        f"delete from {_published(mart)} as m where {is_unpublished_day('m')} and {_IS_NOT_FROZEN}"
+    )
+    fresh = f"(from unpublished.{mart} as m where {_IS_NOT_FROZEN})"
+    con.execute(f"insert into {_published(mart)} {_in_order(mart, fresh)}")
     con.execute("commit")
 
 
-def _write_parquet(con: duckdb.DuckDBPyConnection, table: str, folder: Path) -> None:
-    path = literal(str(_parquet(folder, table)))
-    con.execute(f"copy (from {_published(table)}) to {path} (format parquet, compression zstd)")
+def _with_frozen(mart: str, previous: Path | None) -> str:
+    """The mart's rows, but of frozen shops those of the version before."""
+    rows = f"from marts.{mart} as m where {_IS_NOT_FROZEN}"
+    if previous:
+        old = f"read_parquet({literal(str(_parquet(previous, mart)))})"
+        rows += f" union all by name from {old} as m where not ({_IS_NOT_FROZEN})"
+    return f"({rows})"
 
 
 def _in_order(mart: str, relation: str) -> str:

@@ -34,7 +34,7 @@ class RawStore:
 
         In `raw_changed` also the rows of files that went, marked in the column `_is_gone`.
         """
-        shown = ("loaded", "retracted") if schema == "raw_changed" else ("loaded",)
+        shown = ("loaded", "retracted", "withdrawn") if schema == "raw_changed" else ("loaded",)
         batches: dict[str, list[FileEntry]] = defaultdict(list)
         for entry in entries:
             if entry.dataset == dataset.name and entry.status in shown:
@@ -48,7 +48,7 @@ class RawStore:
             more = ", false as _is_gone" if gone else ""
             parts.append(f"select *{more} from {self._parquet(dataset, whole)}")
         if partly := batches.keys() - set(whole):
-            # retracted files and earlier readings of the same bytes stay in their Parquet unseen
+            # files taken back and earlier readings of the same bytes stay in their Parquet unseen
             more = ", f.status <> 'loaded' as _is_gone" if gone else ""
             parts.append(
                 f"select r.*{more} from {self._parquet(dataset, partly)} as r "

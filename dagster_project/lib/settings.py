@@ -8,11 +8,12 @@ from pathlib import Path
 import duckdb
 
 from dagster_project.lib.casts import find_date_formats
-from dagster_project.lib.contracts import Dataset, load_settings
+from dagster_project.lib.contracts import Dataset, all_rules, load_settings
 from dagster_project.lib.errors import ConfigurationError, FileRefusedError
 from dagster_project.lib.paths import DBT_DIR, DataDir
 from dagster_project.lib.readers import read_text
 from dagster_project.lib.row_rules import explain, typed_rows_sql
+from dagster_project.lib.shops import read_shops
 from dagster_project.lib.sql import identifier
 from dagster_project.lib.text import printable
 
@@ -70,7 +71,7 @@ def _load(con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset, table: s
         place, help_text = (f", {column.name}", f" {column.description}") if column else ("", "")
         raise ConfigurationError(f"{path}, row {row_number}{place}: {message}.{help_text}")
     _check_periods(con, path, setting)
-    _check_values(con, path, setting)
+    _CHECKS.get(setting.name, _no_check)(con, path)
     values = ", ".join(identifier(f"typed_{c.name}") for c in setting.columns)
     con.execute(f"insert into {table} select {values} from typed_settings")
     con.execute("drop table setting_rows")
@@ -83,6 +84,9 @@ def _check_periods(con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset)
         f"lower(regexp_replace(cast({identifier(f'typed_{name}')} as varchar), '\\s+', ' ', 'g'))"
         for name in setting.key
     )
+    if not any(column.name == "valid_from" for column in setting.columns):
+        _check_once(con, path, key)
+        return
     clash = con.execute(
         f"""
         select _row_number, following
@@ -128,10 +132,20 @@ def _check_reasons(con: duckdb.DuckDBPyConnection, data: DataDir) -> None:
         )
 
 
-def _check_values(con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset) -> None:
+def _check_once(con: duckdb.DuckDBPyConnection, path: Path, key: str) -> None:
+    """No two rows have the same key."""
+    clash = con.execute(
+        "select min(_row_number), max(_row_number) from typed_settings "
+        f"group by {key} having count(*) > 1 order by 1 limit 1"
+    ).fetchone()
+    if clash:
+        raise ConfigurationError(
+            f"{path}, rows {clash[0]} and {clash[1]}: both say the same; keep one."
+        )
+
+
+def _check_metric_settings(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """The values that the models can compute with."""
-    if setting.name != "metric_settings":
-        return
     rows = con.execute(
         "select _row_number, typed_setting, typed_value from typed_settings order by 1"
     ).fetchall()
@@ -143,3 +157,37 @@ def _check_values(con: duckdb.DuckDBPyConnection, path: Path, setting: Dataset) 
         pattern, words = _METRIC_SETTINGS[name]
         if not re.fullmatch(pattern, value):
             raise ConfigurationError(f"{path}, row {row_number}, value: {name} is {words}.")
+
+
+def _check_quality_rules(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Rules and shops that there are, and what can be set of them."""
+    rules = all_rules()
+    shops = read_shops(path.parent.parent / "shops.csv")
+    rows = con.execute(
+        "select _row_number, typed_rule, typed_shop_id, typed_severity, typed_limit_value "
+        "from typed_settings order by 1"
+    ).fetchall()
+    for row_number, name, shop_id, severity, limit in rows:
+        place = f"{path}, row {row_number}"
+        if name not in rules:
+            raise ConfigurationError(f"{place}, rule: docs/quality-rules.md lists the rules.")
+        if shop_id is not None and shop_id not in shops:
+            raise ConfigurationError(f"{place}, shop_id: no shop of shops.csv.")
+        if severity not in (None, "critical", "warning", "off"):
+            raise ConfigurationError(f"{place}, severity: critical, warning or off.")
+        if limit is not None and rules[name].asks not in ("share", "value"):
+            raise ConfigurationError(f"{place}, limit_value: {name} has no limit.")
+        if limit is not None and shop_id is not None and rules[name].asks == "share":
+            raise ConfigurationError(
+                f"{place}, limit_value: {name} judges all shops together; leave shop_id blank."
+            )
+
+
+def _no_check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Its contract says all there is to say."""
+
+
+_CHECKS = {
+    "metric_settings": _check_metric_settings,
+    "quality_rules": _check_quality_rules,
+}

@@ -19,15 +19,22 @@ from rich.text import Text
 from dagster_project.lib.contracts import load_settings
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DataDir
+from dagster_project.lib.publications import Version
 from dagster_project.lib.steps import Step
 
 _STATUS_STYLES = {"ok": "green", "at_risk": "yellow", "breach": "bold red"}
 _TOP = 3
+# Frozen shops end on another day; they have a table of their own.
+_LAST_DAY = (
+    "(select max(metric_date) from shop_metrics_daily "
+    "where shop_id not in (select shop_id from frozen_shops))"
+)
 
 
 def summarise(marts: duckdb.DuckDBPyConnection) -> RenderableType:
     """Rates against targets, top reasons and products, rejects and unmapped reasons."""
     parts = [
+        _frozen_shops(marts),
         _rates(marts),
         _top_reasons(marts),
         _top_products(marts),
@@ -40,7 +47,8 @@ def summarise(marts: duckdb.DuckDBPyConnection) -> RenderableType:
 def show_gates(ledger: Ledger, run_id: str) -> RenderableType | None:
     """The rules that did not pass in a run, with examples; None when all passed."""
     rows = ledger.con.execute(
-        "select severity, dataset, rule, failed_rows, checked_rows, message, examples "
+        "select severity, dataset, rule, failed_rows, checked_rows, message, examples, "
+        "accepted_reason, contained "
         "from quality_results where run_id = ? and not passed order by severity, dataset, rule",
         [run_id],
     ).fetchall()
@@ -48,10 +56,14 @@ def show_gates(ledger: Ledger, run_id: str) -> RenderableType | None:
         return None
     names = {e.file_id: f"{e.shop_id}/{e.dataset}/{e.file_name}" for e in ledger.current_files()}
     table = _table("Quality rules that did not pass", "Severity", "Data", "Rule", "Rows", "What")
-    for severity, dataset, rule, failed, checked, message, examples in rows:
+    for severity, dataset, rule, failed, checked, message, examples, accepted, contained in rows:
         style = "bold red" if severity == "critical" else "yellow"
         shown = "; ".join(_example(e, names) for e in json.loads(examples)[:_TOP])
         what = f"{message} For example {shown}" if shown else message
+        if accepted is not None:
+            what += f" Let pass once: {accepted}"
+        if contained is not None:
+            what += f" {contained}"
         table.add_row(Text(severity, style), dataset, rule, f"{failed} of {checked}", escape(what))
     return table
 
@@ -90,6 +102,21 @@ def show_steps(steps: Sequence[Step]) -> RenderableType:
     return table
 
 
+def show_publications(kept: Sequence[Version], seen: Version | None) -> RenderableType:
+    """The publications that are kept, the newest first."""
+    table = _table("Publications", "Id", "As of", "Shop days", "Run", "")
+    for version in kept:
+        manifest = version.manifest
+        table.add_row(
+            version.publication_id,
+            str(manifest.get("as_of")),
+            f"{manifest.get('tables', {}).get('shop_metrics_daily', 0):,}",
+            str(manifest.get("run_id")),
+            "readers see this one" if version == seen else "",
+        )
+    return table
+
+
 def show_outputs(data: DataDir) -> RenderableType:
     """Where the outputs lie."""
     table = _table("Outputs", "What", "Where")
@@ -101,13 +128,13 @@ def show_outputs(data: DataDir) -> RenderableType:
 
 def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
     rows = marts.execute(
-        """
+        f"""
         select
             s.shop_id, s.metric_date, s.metric, s.rate, s.orders, s.delivered_orders, s.target,
             s.status, case s.metric when 'sfrr' then m.sfrr_state else m.nrr_state end
         from metric_status_daily as s
         inner join shop_metrics_daily as m using (shop_id, metric_date)
-        where s.metric_date = (select max(metric_date) from metric_status_daily)
+        where s.metric_date = {_LAST_DAY}
             and (s.metric in ('nrr', 'sfrr') or s.target is not null)
         order by s.shop_id, s.metric
         """
@@ -134,12 +161,25 @@ def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
     return table
 
 
+def _frozen_shops(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
+    rows = marts.execute(
+        "select shop_id, publication_id, cast(as_of as varchar), rules from frozen_shops "
+        "order by all"
+    ).fetchall()
+    if not rows:
+        return None
+    table = _table("Shops that stay as they were", "Shop", "Publication", "As of", "Rules broken")
+    for row in rows:
+        table.add_row(*(escape(cell or "never published") for cell in row))
+    return table
+
+
 def _top_reasons(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     rows = marts.execute(
-        """
+        f"""
         select shop_id, metric, reason_code, orders, share
         from reason_metrics_daily
-        where metric_date = (select max(metric_date) from shop_metrics_daily) and rank <= ?
+        where metric_date = {_LAST_DAY} and rank <= ?
         order by shop_id, metric, rank
         """,
         [_TOP],
@@ -163,12 +203,12 @@ def _top_reasons(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
 
 def _top_products(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     rows = marts.execute(
-        """
+        f"""
         select
             shop_id, product_name, delivered_orders, negative_review_orders,
             seller_fault_return_orders
         from product_metrics_daily
-        where metric_date = (select max(metric_date) from shop_metrics_daily)
+        where metric_date = {_LAST_DAY}
             and negative_review_orders + seller_fault_return_orders > 0
         qualify row_number() over (
             partition by shop_id
@@ -287,8 +327,8 @@ def _percent(rate: float | None) -> str:
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    numbers = {"Rate", "Orders", "Target", "Share", "Seconds", "Loaded", "Refused", "Lines",
-               "Rows read", "Rows rejected", "Delivered", "Negative reviews",
+    numbers = {"Rate", "Orders", "Shop days", "Target", "Share", "Seconds", "Loaded", "Refused",
+               "Lines", "Rows read", "Rows rejected", "Delivered", "Negative reviews",
                "Seller-fault returns"}  # fmt: skip
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left")

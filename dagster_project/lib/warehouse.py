@@ -12,14 +12,22 @@ import duckdb
 import pyarrow as pa
 
 from dagster_project.lib.contracts import load_datasets
-from dagster_project.lib.database import connect
+from dagster_project.lib.database import OFFLINE, connect
+from dagster_project.lib.errors import DamagedError
 from dagster_project.lib.increments import Changes, find_changes, read_absorbed
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DBT_DIR, PROJECT_ROOT, DataDir
+from dagster_project.lib.publications import Version, current
 from dagster_project.lib.raw_views import RawStore, show_known_orders
 from dagster_project.lib.settings import load_own_settings
 from dagster_project.lib.shops import read_shops
+from dagster_project.lib.sql import literal
 from dagster_project.lib.version import version
+
+# As for dbt (profiles.yml): a run stays below 4 GiB, and what needs more goes to disk.
+_MEMORY_LIMIT = "3GB"
+# Own settings that no model reads: they decide what is published, not what is computed.
+_GATE_SETTINGS = "quality_rules.csv"
 
 RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "shops": (
@@ -43,8 +51,8 @@ RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "rows_read": ("BIGINT", "Data rows in the file."),
             "rows_loaded": ("BIGINT", "Rows that the contract accepts."),
             "rows_rejected": ("BIGINT", "Rows set aside by name."),
-            "status": ("VARCHAR", "loaded, refused or retracted."),
-            "message": ("VARCHAR", "Why it was refused; blank when loaded."),
+            "status": ("VARCHAR", "loaded, refused, withdrawn or retracted."),
+            "message": ("VARCHAR", "Why it was refused or withdrawn; blank when loaded."),
             "layout": ("VARCHAR", "The contract's columns that the file has."),
         },
     ),
@@ -74,6 +82,18 @@ RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "layout": ("VARCHAR", "The contract's columns that the file has."),
         },
     ),
+    "published_shops": (
+        "The shops of what readers see now. One row per shop.",
+        {
+            "shop_id": ("VARCHAR", "The shop."),
+            "days": ("BIGINT", "Its published metric days."),
+            "last_day": ("DATE", "The last of them."),
+            "had_orders_taken_back": (
+                "BOOLEAN",
+                "Whether order files of it were retracted since that publication.",
+            ),
+        },
+    ),
     "reread": (
         "Where changed records are read anew from all their files, because what the models keep of "
         "them does not say what an older file would. One row per shop and dataset.",
@@ -87,10 +107,20 @@ RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
 
 @contextmanager
 def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to the warehouse; one process at a time may hold it for writing."""
-    con = connect(path, read_only=read_only)
+    """A connection to the warehouse; one process at a time may hold it for writing.
+
+    Raises DamagedError when the file is no whole database.
+    """
+    try:
+        con = connect(path, read_only=read_only)
+    except duckdb.Error as error:
+        raise DamagedError(
+            f"{path} is damaged; `feedback rebuild` makes it anew from {path.parent / 'raw'}. "
+            "What is published is not touched by that."
+        ) from error
     try:
         con.execute("set timezone = 'UTC'")
+        con.execute(f"set memory_limit = {literal(_MEMORY_LIMIT)}")
         yield con
     finally:
         con.close()
@@ -134,9 +164,10 @@ def prepare_warehouse(
         _fill(con, "raw", "run", [run])
         _fill(con, "raw", "shops", [vars(shop) for shop in read_shops(data.shops_csv).values()])
         _fill(con, "raw", "absorbed_files", [vars(f) for f in absorbed.files] if absorbed else [])
+        _fill(con, "raw", "published_shops", _published_shops(data, ledger))
         _fill(con, "raw", "reread", [{"shop_id": s, "dataset": d} for s, d in changes.reread])
         _load_files(con, "raw", entries)
-        _load_files(con, "raw_new", [e for e in new if e.status != "retracted"])
+        _load_files(con, "raw_new", [e for e in new if e.status in ("loaded", "refused")])
         _load_files(con, "raw_changed", [*changes.came, *changes.went])
         store = RawStore(con, data.raw, ledger.batch_sizes())
         for dataset in load_datasets().values():
@@ -144,6 +175,44 @@ def prepare_warehouse(
             store.show("raw_new", dataset, new)
             store.show("raw_changed", dataset, [*changes.came, *changes.went])
         show_known_orders(con, ask_models=absorbed is not None and not changes.went)
+
+
+def prepare_without_withdrawn(data: DataDir, ledger: Ledger) -> str:
+    """Make the warehouse ready once more, when the raw gate has withdrawn files; the inputs now."""
+    with open_warehouse(data.warehouse, read_only=True) as con:
+        ((run_id, as_of, is_anew),) = con.execute(
+            "select run_id, as_of, absorbed_as_of is null from raw.run"
+        ).fetchall()
+    inputs = inputs_fingerprint(data, ledger, as_of)
+    prepare_warehouse(data, ledger, run_id, as_of, inputs, full_refresh=is_anew)
+    return inputs
+
+
+def _published_shops(data: DataDir, ledger: Ledger) -> list[dict[str, object]]:
+    version = current(data)
+    if version is None or version.faults():
+        return []
+    with duckdb.connect(config=OFFLINE) as con:
+        shops = con.execute(
+            "select shop_id, count(*), max(metric_date) "
+            f"from {version.parquet('shop_metrics_daily')} group by shop_id"
+        ).fetchall()
+    taken_back = ledger.orders_taken_back_at()
+    computed_by = {
+        shop: Version(version.folder.with_name(publication_id))
+        for shop, publication_id in version.frozen_since().items()
+        if publication_id
+    }
+    return [
+        {
+            "shop_id": shop,
+            "days": days,
+            "last_day": last_day,
+            "had_orders_taken_back": shop in taken_back
+            and taken_back[shop] > computed_by.get(shop, version).published_at,
+        }
+        for shop, days, last_day in shops
+    ]
 
 
 def basis_fingerprint(data: DataDir) -> str:
@@ -154,18 +223,30 @@ def basis_fingerprint(data: DataDir) -> str:
     own = sorted(data.settings.glob("*.csv")) if data.settings.is_dir() else []
     digest = hashlib.sha256(duckdb.__version__.encode())
     for path in [data.shops_csv, *own]:
+        if path.name == _GATE_SETTINGS:
+            continue
         digest.update(path.name.encode() + b"\n" + path.read_bytes())
     digest.update(code_version().encode())
     return digest.hexdigest()[:32]
 
 
 def inputs_fingerprint(data: DataDir, ledger: Ledger, as_of: date | None) -> str:
-    """A digest of all that the marts depend on: files, as-of date and the basis."""
+    """A digest of all that a publication depends on: files, as-of date, the gates and the basis."""
     digest = hashlib.sha256(f"{as_of}\n{basis_fingerprint(data)}\n".encode())
+    gates = data.settings / _GATE_SETTINGS
+    digest.update(gates.read_bytes() if gates.is_file() else b"")
     for entry in ledger.current_files():
         if entry.status == "loaded":
             place = f"{entry.shop_id}\n{entry.dataset}\n"
             digest.update(f"{place}{entry.file_id}\n{entry.exported_at}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def method_fingerprint(data: DataDir) -> str:
+    """A digest of how figures are computed: code and metric settings; one per publication."""
+    digest = hashlib.sha256(code_version().encode())
+    settings = data.settings / "metric_settings.csv"
+    digest.update(settings.read_bytes() if settings.is_file() else b"")
     return digest.hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""The dbt sources and seeds are written from the contracts and hold nothing personal."""
+"""What is written from the contracts is up to date and holds nothing personal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from dagster_project.lib import dbt_sources
+from dagster_project.lib import generated
 from dagster_project.lib.contracts import load_datasets, load_settings
-from dagster_project.lib.dbt_sources import SEEDS_FILE, SOURCES_FILE, generated_files
-from dagster_project.lib.paths import DBT_DIR
+from dagster_project.lib.generated import SEEDS_FILE, SOURCES_FILE, generated_files
+from dagster_project.lib.paths import PROJECT_ROOT
 from dagster_project.lib.raw_store import LINEAGE
 from dagster_project.lib.text import normalise_header
 from dagster_project.lib.warehouse import RUN_TABLES
@@ -19,7 +19,7 @@ from dagster_project.lib.warehouse import RUN_TABLES
 
 @pytest.mark.parametrize("name", generated_files())
 def test_the_generated_files_are_up_to_date(name: str) -> None:
-    assert (DBT_DIR / name).read_text(encoding="utf-8") == generated_files()[name], (
+    assert (PROJECT_ROOT / name).read_text(encoding="utf-8") == generated_files()[name], (
         "run `make generate`"
     )
 
@@ -29,9 +29,9 @@ def test_writing_brings_them_up_to_date(tmp_path: Path, monkeypatch: pytest.Monk
     for name in texts:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     with monkeypatch.context() as patch:
-        patch.setattr(dbt_sources, "generated_files", lambda: texts)
-        patch.setattr(dbt_sources, "DBT_DIR", tmp_path)
-        dbt_sources.write_generated_files()
+        patch.setattr(generated, "generated_files", lambda: texts)
+        patch.setattr(generated, "PROJECT_ROOT", tmp_path)
+        generated.write_generated_files()
     for name, text in texts.items():
         assert (tmp_path / name).read_text(encoding="utf-8") == text
 
@@ -53,9 +53,16 @@ def test_every_dataset_is_a_source_with_all_its_columns_described() -> None:
         assert all(column["description"] for column in table["columns"]), table["name"]
 
 
+def _bundled() -> set[str]:
+    return {setting.name for setting in load_settings().values() if setting.is_bundled}
+
+
 def test_every_setting_is_a_seed_and_a_source_of_own_rows() -> None:
     seeds = yaml.safe_load(SEEDS_FILE.read_text(encoding="utf-8"))["seeds"]
-    assert {seed["name"] for seed in seeds} == set(load_settings()) == set(_tables("own_settings"))
+    assert set(load_settings()) == set(_tables("own_settings"))
+    assert (
+        {seed["name"] for seed in seeds} == _bundled() == set(load_settings()) - {"quality_rules"}
+    )
     for seed in seeds:
         types = {c.name: c.type.lower() for c in load_settings()[seed["name"]].columns}
         assert seed["config"]["column_types"] == types

@@ -1,0 +1,80 @@
+"""Would the tests notice a wrong line in lib/? mutmut on a seeded sample: `make mutation`.
+
+mutmut makes all mutants of `dagster_project/lib` and notes which tests reach each function; of the
+mutants a sample is run, each against the tests that reach it. What lives, and why, stands in
+benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from dagster_project.lib.paths import PROJECT_ROOT
+
+MUTMUT = str(Path(sys.executable).with_name("mutmut"))
+# How mutmut keeps what became of a mutant: exit codes of its tests, or numbers of its own.
+_KILLED = {1, 3, 24, -24, 36, 152, 255}
+_REFUSED_BY_MYPY = 37
+_OTHERS = {0: "lives", None: "not run", 5: "no test", 33: "no test", 34: "skipped"}
+
+
+def verdicts() -> dict[str, int | None]:
+    """What became of each mutant so far; None where it was not run."""
+    found: dict[str, int | None] = {}
+    for path in sorted((PROJECT_ROOT / "mutants").rglob("*.meta")):
+        found |= json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
+    return found
+
+
+def run(*mutants: str) -> None:
+    """Have mutmut try these mutants."""
+    done = subprocess.run([MUTMUT, "run", *mutants], cwd=PROJECT_ROOT, check=False)  # noqa: S603
+    if done.returncode:
+        raise SystemExit("mutmut could not run")
+
+
+def main() -> None:
+    """Make the mutants, run a sample and print what became of it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--mutants", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    run("dagster_project.lib.sql.x_literal__mutmut_1")
+    everyone = sorted(name for name, code in verdicts().items() if code != _REFUSED_BY_MYPY)
+    rng = random.Random(options.seed)  # noqa: S311 - no secret
+    chosen = sorted(rng.sample(everyone, min(options.mutants, len(everyone))))
+    run(*chosen)
+    found = {
+        name: "killed" if code in _KILLED else _OTHERS.get(code, f"ended with {code}")
+        for name, code in verdicts().items()
+    }
+    print(table({name: found[name] for name in chosen}))
+    lives = [name for name in chosen if found[name] != "killed"]
+    for name in lives:
+        print(f"\n{name}: {found[name]}")
+        subprocess.run([MUTMUT, "show", name], cwd=PROJECT_ROOT, check=False)  # noqa: S603
+    print(f"\n{len(chosen) - len(lives)} of {len(chosen)} killed; {len(everyone)} in all")
+    sys.exit(len(lives) > 0.1 * len(chosen))
+
+
+def table(found: dict[str, str]) -> str:
+    """What became of the mutants, by module, in Markdown."""
+    modules = Counter(_module(name) for name in found)
+    killed = Counter(_module(name) for name, verdict in found.items() if verdict == "killed")
+    rows = [f"| {module} | {n} | {killed[module]} |" for module, n in sorted(modules.items())]
+    total = f"| all | {modules.total()} | {killed.total()} |"
+    return "\n".join(["| module of lib/ | mutants | killed |", "|---|---|---|", *rows, total])
+
+
+def _module(name: str) -> str:
+    return name.removeprefix("dagster_project.lib.").rpartition(".")[0]
+
+
+if __name__ == "__main__":
+    main()
