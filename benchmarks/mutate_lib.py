@@ -20,21 +20,24 @@ from dagster_project.lib.paths import PROJECT_ROOT
 MUTMUT = str(Path(sys.executable).with_name("mutmut"))
 # How mutmut keeps what became of a mutant: exit codes of its tests, or numbers of its own.
 _KILLED = {1, 3, 24, -24, 36, 152, 255}
-_REFUSED_BY_MYPY = 37
-_OTHERS = {0: "lives", None: "not run", 5: "no test", 33: "no test", 34: "skipped"}
+_REFUSED = "refused by mypy"
+_OTHERS = {0: "lives", None: "not run", 5: "no test", 33: "no test", 34: "skipped", 37: _REFUSED}
 
 
-def verdicts() -> dict[str, int | None]:
-    """What became of each mutant so far; None where it was not run."""
-    found: dict[str, int | None] = {}
-    for path in sorted((PROJECT_ROOT / "mutants").rglob("*.meta")):
-        found |= json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
-    return found
+def verdicts(project: Path) -> dict[str, str]:
+    """What became of each mutant so far: killed, lives, or why it was not tried."""
+    codes: dict[str, int | None] = {}
+    for path in sorted((project / "mutants").rglob("*.meta")):
+        codes |= json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
+    return {
+        name: "killed" if code in _KILLED else _OTHERS.get(code, f"ended with {code}")
+        for name, code in codes.items()
+    }
 
 
-def run(*mutants: str) -> None:
-    """Have mutmut try these mutants."""
-    done = subprocess.run([MUTMUT, "run", *mutants], cwd=PROJECT_ROOT, check=False)  # noqa: S603
+def run(project: Path, *mutants: str) -> None:
+    """Have mutmut try these mutants of a project."""
+    done = subprocess.run([MUTMUT, "run", *mutants], cwd=project, check=False)  # noqa: S603
     if done.returncode:
         raise SystemExit("mutmut could not run")
 
@@ -45,15 +48,12 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    run("dagster_project.lib.sql.x_literal__mutmut_1")
-    everyone = sorted(name for name, code in verdicts().items() if code != _REFUSED_BY_MYPY)
+    run(PROJECT_ROOT, "dagster_project.lib.sql.x_literal__mutmut_1")
+    everyone = sorted(name for name, v in verdicts(PROJECT_ROOT).items() if v != _REFUSED)
     rng = random.Random(options.seed)  # noqa: S311 - no secret
     chosen = sorted(rng.sample(everyone, min(options.mutants, len(everyone))))
-    run(*chosen)
-    found = {
-        name: "killed" if code in _KILLED else _OTHERS.get(code, f"ended with {code}")
-        for name, code in verdicts().items()
-    }
+    run(PROJECT_ROOT, *chosen)
+    found = verdicts(PROJECT_ROOT)
     print(table({name: found[name] for name in chosen}))
     lives = [name for name in chosen if found[name] != "killed"]
     for name in lives:

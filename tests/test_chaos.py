@@ -38,7 +38,7 @@ def test_versions_swapped_under_readers_are_never_mixed(world: chaos.World) -> N
 def test_damaged_warehouse_is_told_and_rebuilt(world: chaos.World) -> None:
     row = chaos.truncated_warehouse(world, random.Random(0), shares=(0.9,))
     assert_good(row)
-    assert row.remarks == []
+    assert row.complaints == []
 
 
 def test_lost_and_doubled_rows_and_litter_are_seen(world: chaos.World) -> None:

@@ -14,12 +14,12 @@ import pytest
 from dagster_project.lib.contracts import Rule
 from dagster_project.lib.database import connect
 from dagster_project.lib.landing import sha256
-from dagster_project.lib.ledger import FileEntry, Ledger, QualityResult
+from dagster_project.lib.ledger import FileEntry, Ledger, Publication, QualityResult
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import read_manifest
 from dagster_project.lib.published_version import MARTS
 from dagster_project.lib.sql import literal
-from dagster_project.quality.containment import containment
+from dagster_project.quality.containment import Containment
 from dagster_project.quality.gates import Offender, Suite
 from tests.support import ORDER_HEADER, RETURN_HEADER, CommandResult, Published, feedback, write_csv
 
@@ -44,7 +44,7 @@ class Gate:
     warehouse: duckdb.DuckDBPyConnection
 
     def contain(self, suite: Suite, offenders: list[Offender], asks: str = "rows") -> str | None:
-        done = containment(self.data, self.ledger, "run-2", self.warehouse)
+        done = Containment(self.data, self.ledger, "run-2", self.warehouse)
         return done(suite, rule(asks), offenders)
 
     @property
@@ -116,13 +116,21 @@ def test_withdrawn_file_stays_out_once_it_lies_in_the_right_shops_folder(gate: G
     bad, *_ = (e for e in gate.ledger.current_files() if e.status == "loaded" and not e.sheet)
     gate.ledger.withdraw([(bad.shop_id, bad.dataset, bad.file_id)], "a_rule", "run-2")
     gate.ledger.con.execute(
-        "insert into files by name select * replace (? as shop_id) from files "
+        "insert into files by name select * replace (? as shop_id, ? as ingested_at) from files "
         "where file_id = ? and shop_id = ?",
-        ["its-own-shop", bad.file_id, bad.shop_id],
+        ["its-own-shop", gate.ledger.next_moment(), bad.file_id, bad.shop_id],
     )
     gate.ledger.reconsider_withdrawn("run-3")
-    found = {e.shop_id: e.status for e in gate.ledger.current_files() if e.file_id == bad.file_id}
-    assert found == {bad.shop_id: "withdrawn", "its-own-shop": "loaded"}
+
+    def found() -> dict[str, str]:
+        entries = gate.ledger.current_files()
+        return {e.shop_id: e.status for e in entries if e.file_id == bad.file_id}
+
+    assert found() == {bad.shop_id: "withdrawn", "its-own-shop": "loaded"}
+    # but not for ever where the other one is not right either
+    gate.ledger.withdraw([("its-own-shop", bad.dataset, bad.file_id)], "a_rule", "run-3")
+    gate.ledger.reconsider_withdrawn("run-4")
+    assert found() == {bad.shop_id: "loaded", "its-own-shop": "loaded"}
 
 
 def test_retracted_file_stays_retracted_when_it_was_withdrawn(gate: Gate) -> None:
@@ -203,12 +211,10 @@ def test_frozen_shops_are_those_of_the_latest_run_whatever_its_clock_says(gate: 
 def test_reviews_and_returns_are_judged_again_once_their_shop_has_orders(gate: Gate) -> None:
     gate.ledger.con.execute("delete from published_files")
     gate.ledger.con.execute("delete from files where shop_id = ? and dataset = 'orders'", [SHOP])
-    from dagster_project.lib.ledger import Publication
-
     gate.ledger.add_publication(
         Publication("2", "run-2", gate.ledger.next_moment(), None, "", ""), None
     )
-    published = {(shop, dataset) for shop, dataset, _ in gate.ledger.published_file_ids()}
+    published = {(shop, dataset) for (shop, dataset, _), _ in gate.ledger.published_files()}
     assert {dataset for shop, dataset in published if shop == SHOP} & {
         "reviews",
         "returns",
@@ -217,8 +223,27 @@ def test_reviews_and_returns_are_judged_again_once_their_shop_has_orders(gate: G
     assert (OTHER, "returns") in published
 
 
+def test_file_that_was_refused_is_judged_when_it_loads_at_last(gate: Gate) -> None:
+    refused, *_ = (e for e in gate.ledger.current_files() if e.status == "refused")
+    key = (refused.shop_id, refused.dataset, refused.file_id)
+    assert (key, "refused") in gate.ledger.published_files()
+    assert (key, "loaded") not in gate.ledger.published_files()
+
+
+def test_shop_is_not_frozen_with_rows_of_a_file_that_was_retracted_since(gate: Gate) -> None:
+    file, *_ = (e for e in gate.ledger.current_files() if (e.shop_id, e.status) == (SHOP, "loaded"))
+    of_no_publication = (OTHER, "returns", "f" * 64)
+    gate.ledger.con.execute(
+        "insert into retractions (shop_id, dataset, file_id, retracted_at) values (?, ?, ?, ?)",
+        [*of_no_publication, gate.ledger.next_moment()],
+    )
+    gate.ledger.retract(file.file_id, gate.ledger.next_moment())
+    assert gate.contain(MARTS_SUITE, [Offender(SHOP, "x", None)]) is None
+    assert gate.contain(MARTS_SUITE, [Offender(OTHER, "x", None)]) is not None
+
+
 def test_files_that_no_reader_saw_are_not_told_to_be_published(gate: Gate) -> None:
-    """Those of frozen shops and withdrawn ones: the raw gate will look at them again."""
+    """Those of frozen shops: the raw gate will look at them again."""
     key = (SHOP, "returns", "f" * 64)
     gate.ledger.con.execute(
         "insert into files by name select * replace (? as file_id, ? as shop_id, ? as dataset) "
@@ -230,19 +255,15 @@ def test_files_that_no_reader_saw_are_not_told_to_be_published(gate: Gate) -> No
         "run-2", gate.ledger.next_moment(), "raw", "x", "a_rule", "critical", False, 1, 1, [], ""
     )
     gate.ledger.add_quality_results([result])
-    publication = gate.ledger.con.execute("from publications").fetchall()
-    assert publication
-    from dagster_project.lib.ledger import Publication
-
     gate.ledger.add_publication(
         Publication("2", "run-2", gate.ledger.next_moment(), None, "", ""), None
     )
-    assert key not in gate.ledger.published_file_ids()
+    assert key not in {k for k, _ in gate.ledger.published_files()}
     gate.ledger.con.execute("delete from frozen_shops")
     gate.ledger.add_publication(
         Publication("3", "run-2", gate.ledger.next_moment(), None, "", ""), None
     )
-    assert key in gate.ledger.published_file_ids()
+    assert key in {k for k, _ in gate.ledger.published_files()}
 
 
 # --- whole runs -------------------------------------------------------------------------------

@@ -432,7 +432,10 @@ def test_step_is_tried_again_while_another_program_holds_the_ledger(impatient: D
         if tries == 3:
             holder.communicate()
 
-    assert steps_tried(impatient, let_go) == (True, 3)
+    try:
+        assert steps_tried(impatient, let_go) == (True, 3)
+    finally:
+        holder.kill()
 
 
 def test_step_is_not_tried_for_ever(impatient: DataDir) -> None:
@@ -460,11 +463,14 @@ def test_daemon_starts_runs_that_publish(manifest: None, tmp_path: Path) -> None
     environment = os.environ | {"FEEDBACK_SCHEDULE_CRON": "* * * * *"}
     workspace = ["-w", str(PROJECT_ROOT / "workspace.yaml")]
     programs = Path(sys.executable).parent
-    for kind, name in (("sensor", "new_landing_files"), ("schedule", "daily_at_six")):
+
+    def switch(kind: str, command: str, name: str) -> None:
         subprocess.run(
-            [programs / "dagster", kind, "start", name, *workspace],
+            [programs / "dagster", kind, command, name, *workspace],
             check=True, capture_output=True, env=environment,
         )  # fmt: skip
+
+    switch("sensor", "start", "new_landing_files")
     log = tmp_path / "daemon.log"
     with log.open("w") as file, dg.DagsterInstance.get() as instance:
         daemon = subprocess.Popen(
@@ -475,18 +481,18 @@ def test_daemon_starts_runs_that_publish(manifest: None, tmp_path: Path) -> None
             tags = tags_of_publication(instance, data, before=None)
             assert tags["dagster/sensor_name"] == "new_landing_files"
             first = (read_manifest(data) or {})["publication_id"]
+            switch("sensor", "stop", "new_landing_files")
             late.rename(waiting[-1])
-            waiting[-1].touch()  # the sensor waits for it to settle
+            switch("schedule", "start", "daily_at_six")
             tags = tags_of_publication(instance, data, before=first)
             assert tags["dagster/schedule_name"] == "daily_at_six"
             assert tags["feedback/new_files"] == "1"
         finally:
             daemon.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 daemon.wait(60)
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(daemon.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(daemon.pid, signal.SIGKILL)
 
 
 def tags_of_publication(

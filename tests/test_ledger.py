@@ -143,7 +143,10 @@ def test_a_publication_notes_which_files_it_used_first(ledger: Ledger) -> None:
     ledger.add_publication(second, pa.table(columns))
     assert ledger.knows_publication("p1")
     assert ledger.knows_publication("p2")
-    assert ledger.published_file_ids() == {("thai", "orders", "abc123"), ("thai", "orders", "new")}
+    assert ledger.published_files() == {
+        (("thai", "orders", "abc123"), "loaded"),
+        (("thai", "orders", "new"), "loaded"),
+    }
     assert ledger.con.sql(
         "select publication_id, file_id from published_files order by all"
     ).fetchall() == [("p1", "abc123"), ("p2", "new")]

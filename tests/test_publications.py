@@ -184,6 +184,39 @@ def test_damaged_version_is_not_rolled_back_to(data: DataDir) -> None:
     assert (read_manifest(data) or {})["publication_id"] == second
 
 
+def test_what_was_rolled_back_is_judged_and_may_be_published_once_something_stands_after_it(
+    data: DataDir,
+) -> None:
+    first = (read_manifest(data) or {})["publication_id"]
+    with Ledger.open(data.ledger) as ledger:
+        before = ledger.published_files()
+        ledger.con.execute("delete from published_files where dataset = 'orders'")
+    publish_again(data, inputs="the bad ones")
+    with Ledger.open(data.ledger) as ledger:
+        assert ledger.published_files() == before
+        roll_back(data, ledger, first)
+        assert {dataset for (_, dataset, _), _ in before - ledger.published_files()} == {"orders"}
+    publish_again(data, inputs="good ones")
+    with Ledger.open(data.ledger) as ledger:
+        assert ledger.published_files() == before
+        assert ledger.rolled_back_inputs() == set()
+
+
+def test_version_that_no_reader_saw_is_removed(
+    data: DataDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise OSError("no power")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dagster_project.lib.publish.switch", die)
+        with pytest.raises(OSError, match="no power"):
+            publish_again(data)
+    assert len(versions(data)) == 2
+    publish_again(data)
+    assert len(versions(data)) == 2
+
+
 # --- on the record ----------------------------------------------------------------------------
 
 

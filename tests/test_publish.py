@@ -372,6 +372,11 @@ def test_version_just_published_is_kept_even_when_the_clock_was_set_back(data: D
     versions = data.published / "versions"
     for year in range(2091, 2099):
         (versions / f"{year}0101T000000000000").mkdir()
+        in_ledger(
+            data,
+            "insert into publications (publication_id, published_at) "
+            f"values ('{year}0101T000000000000', now())",
+        )
     manifest = publish_again(data)
     assert (read_manifest(data) or {})["publication_id"] == manifest["publication_id"]
     assert len(list(versions.iterdir())) == 7

@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_project.defs.resources import WRITER_POOL, DataDirectory, tried_again_when_busy
 from dagster_project.lib.ledger import Ledger, QualityResult
 from dagster_project.lib.warehouse import open_warehouse
-from dagster_project.quality.containment import containment
+from dagster_project.quality.containment import Containment
 from dagster_project.quality.gates import Suite, check, publish_suites, raw_suites
 
 
@@ -30,7 +30,7 @@ def _gate(suite: Suite) -> dg.AssetChecksDefinition:
             Ledger.open(data.paths.ledger) as ledger,
             open_warehouse(data.paths.warehouse, read_only=True) as warehouse,
         ):
-            contain = containment(data.paths, ledger, run_id, warehouse)
+            contain = Containment(data.paths, ledger, run_id, warehouse)
             results = check(warehouse, [suite], run_id, ledger.accepted_rules(run_id), contain)
             ledger.add_quality_results(results)
         for result in results:

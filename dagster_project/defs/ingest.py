@@ -11,7 +11,7 @@ from dagster_project.lib.contracts import load_datasets, load_settings
 from dagster_project.lib.ingest import Batch, ingest
 from dagster_project.lib.landing import await_quiet
 from dagster_project.lib.ledger import Ledger
-from dagster_project.lib.publications import read_manifest
+from dagster_project.lib.publications import kept_versions, read_manifest
 from dagster_project.lib.publish import catch_up
 from dagster_project.lib.warehouse import RUN_TABLES, inputs_fingerprint, prepare_warehouse
 from dagster_project.quality.gates import check_acceptance, load_in_background
@@ -82,6 +82,7 @@ def ingest_exports(
     """Load what is new; yields nothing when the last publication already covers all there is."""
     as_of = date.fromisoformat(config.as_of) if config.as_of else None
     check_acceptance(config.accept, config.reason)
+    kept_versions()  # a mistake in it is told before the work
     with tried_again_when_busy(), Ledger.open(data.paths.ledger) as ledger:
         ledger.accept_rules(context.run_id, config.accept, config.reason)
         catch_up(data.paths, ledger)

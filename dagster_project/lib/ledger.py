@@ -58,6 +58,7 @@ create table if not exists rollbacks (publication_id varchar, rolled_back_at tim
 create table if not exists published_files (
     publication_id varchar, shop_id varchar, dataset varchar, file_id varchar
 );
+alter table published_files add column if not exists status varchar;
 create table if not exists restatements (
     publication_id varchar, shop_id varchar, metric_date date, metric varchar,
     old_numerator bigint, old_denominator bigint, new_numerator bigint, new_denominator bigint
@@ -79,17 +80,27 @@ from files as f
 left join (select distinct file_id, shop_id, dataset from retractions) as r
     using (file_id, shop_id, dataset)
 left join (
-    select file_id, shop_id, dataset, 'breaks the rule ' || min(rule) as message
-    from withdrawals
-    where withdrawn_at > coalesce(
+    select w.file_id, w.shop_id, w.dataset, 'breaks the rule ' || min(w.rule) as message
+    from withdrawals as w
+    where w.withdrawn_at > coalesce(
         (select max(reconsidered_at) from reconsiderations), timestamptz '1970-01-01 00:00:00+00'
     )
-        -- since then put into the folder of the shop that it is of
-        or (file_id, dataset) in (
-            select (m.file_id, m.dataset) from files as m where m.status = 'loaded' and m.sheet = ''
-            group by m.file_id, m.dataset having count(distinct m.shop_id) > 1
+        -- or since then put into the folder of the shop that it is of, and right there
+        or exists (
+            select 1 from files as m
+            where m.file_id = w.file_id and m.dataset = w.dataset and m.shop_id <> w.shop_id
+                and m.status = 'loaded' and m.sheet = '' and m.rows_read > 0
+                and m.ingested_at > w.withdrawn_at
+                and not exists (
+                    select 1 from (
+                        select file_id, shop_id, dataset from retractions
+                        union all
+                        select file_id, shop_id, dataset from withdrawals
+                    ) as t
+                    where t.file_id = m.file_id and t.shop_id = m.shop_id and t.dataset = m.dataset
+                )
         )
-    group by file_id, shop_id, dataset
+    group by w.file_id, w.shop_id, w.dataset
 ) as w using (file_id, shop_id, dataset)
 qualify row_number() over (
     partition by f.shop_id, f.dataset, f.file_id order by f.ingested_at desc, f.batch_id desc
@@ -101,6 +112,20 @@ where exists (
     where f.shop_id = r.shop_id and f.dataset = r.dataset and f.file_id = r.file_id
         and f.batch_id = r.batch_id and f.status <> 'retracted'
 );
+create or replace view rolled_back_publications as
+with latest as (
+    select r.rolled_back_at, p.published_at
+    from rollbacks as r
+    inner join publications as p using (publication_id)
+    order by r.rolled_back_at desc limit 1
+)
+select p.publication_id, p.inputs
+from publications as p
+inner join latest as l
+    on p.published_at > l.published_at and p.published_at <= l.rolled_back_at;
+create or replace view standing_published_files as
+select * from published_files
+where publication_id not in (select publication_id from rolled_back_publications);
 create or replace view current_frozen_shops as
 select shop_id, publication_id, string_agg(distinct rule, ', ' order by rule) as rules
 from frozen_shops
@@ -290,7 +315,7 @@ class Ledger:
             "where withdrawn_at > all (select reconsidered_at from reconsiderations) "
             "and run_id not in (select run_id from publications) limit 1"
         )
-        return found.fetchone() is not None
+        return bool(found.fetchall())
 
     def freeze(self, shops: Mapping[str, str | None], rule: str, run_id: str) -> None:
         """Keep that a run leaves shops, for breaking a rule, as in the publication named."""
@@ -305,6 +330,13 @@ class Ledger:
         """The shops that a run leaves as they were published."""
         rows = self.con.execute("select shop_id from frozen_shops where run_id = ?", [run_id])
         return {shop_id for (shop_id,) in rows.fetchall()}
+
+    def broken_rules(self, run_id: str) -> set[str]:
+        """The rules that did not pass in a run so far."""
+        rows = self.con.execute(
+            "select rule from quality_results where run_id = ? and not passed", [run_id]
+        ).fetchall()
+        return {rule for (rule,) in rows}
 
     def contained(self, run_id: str) -> list[str]:
         """What a run has set apart so that the rest could go on, in words."""
@@ -330,15 +362,17 @@ class Ledger:
             )
             self.con.unregister("_rows")
         self.con.execute(
-            "insert into published_files select ?, shop_id, dataset, file_id from current_files "
+            "insert into published_files by name "
+            "select ? as publication_id, shop_id, dataset, file_id, status from current_files "
             "where status not in ('retracted', 'withdrawn') "
             "and shop_id not in (select shop_id from current_frozen_shops) "
             # whether their orders are known can be judged only once there are orders
             "and (dataset not in ('reviews', 'returns') or shop_id in (select shop_id "
             "from current_files where dataset = 'orders' and status = 'loaded' "
             "and rows_loaded > 0)) "
-            "and (shop_id, dataset, file_id) not in "
-            "(select (shop_id, dataset, file_id) from published_files)",
+            "and (shop_id, dataset, file_id, status) not in "
+            "(select (shop_id, dataset, file_id, coalesce(status, 'loaded')) "
+            "from standing_published_files)",
             [publication.publication_id],
         )
         self.con.execute("commit")
@@ -348,17 +382,19 @@ class Ledger:
         found = self.con.execute(
             "select 1 from publications where publication_id = ?", [publication_id]
         )
-        return found.fetchone() is not None
+        return bool(found.fetchall())
 
     def add_rollback(self, publication_id: str, rolled_back_at: datetime) -> None:
         """Keep that readers see an earlier publication again."""
         self.con.execute("insert into rollbacks values (?, ?)", [publication_id, rolled_back_at])
 
-    def orders_taken_back_at(self) -> dict[str, datetime]:
-        """When the latest file of a shop's orders was retracted, by shop."""
+    def taken_back_at(self, dataset: str | None = None) -> dict[str, datetime]:
+        """When the latest published file was retracted, of a dataset or of any, by shop."""
         rows = self.con.execute(
             "select shop_id, max(retracted_at) from retractions "
-            "where dataset = 'orders' group by shop_id"
+            "where dataset = coalesce(?, dataset) and (shop_id, dataset, file_id) in "
+            "(select (shop_id, dataset, file_id) from published_files) group by shop_id",
+            [dataset],
         ).fetchall()
         return dict(rows)
 
@@ -367,17 +403,16 @@ class Ledger:
         rows = self.con.execute(
             """
             with latest as (
-                select r.rolled_back_at, p.published_at, p.inputs
+                select r.rolled_back_at, p.inputs
                 from rollbacks as r
                 inner join publications as p using (publication_id)
                 order by r.rolled_back_at desc limit 1
             )
 
-            select distinct p.inputs
-            from publications as p
-            cross join latest as l
-            where p.published_at > l.published_at
-                and p.published_at <= l.rolled_back_at and p.inputs <> l.inputs
+            select distinct b.inputs
+            from rolled_back_publications as b
+            inner join latest as l on b.inputs <> l.inputs
+            where (select max(published_at) from publications) <= l.rolled_back_at
             """
         ).fetchall()
         return {inputs for (inputs,) in rows}
@@ -398,10 +433,13 @@ class Ledger:
         now = datetime.now(UTC)
         return now if latest is None or latest < now else latest + timedelta(microseconds=1)
 
-    def published_file_ids(self) -> set[FileKey]:
-        """Every file that a publication has used."""
-        rows = self.con.execute("select shop_id, dataset, file_id from published_files").fetchall()
-        return {(shop_id, dataset, file_id) for shop_id, dataset, file_id in rows}
+    def published_files(self) -> set[tuple[FileKey, str]]:
+        """Every file that a standing publication has used, with its status then."""
+        rows = self.con.execute(
+            "select shop_id, dataset, file_id, coalesce(status, 'loaded') "
+            "from standing_published_files"
+        ).fetchall()
+        return {((shop_id, dataset, file_id), status) for shop_id, dataset, file_id, status in rows}
 
     def retract(self, file_id_prefix: str, retracted_at: datetime) -> list[FileEntry]:
         """Take the files whose id begins with the prefix out of every figure, for good."""

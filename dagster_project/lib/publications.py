@@ -39,11 +39,6 @@ class Version:
         """Its name: the time of publishing."""
         return self.folder.name
 
-    @property
-    def published_at(self) -> datetime:
-        """When it was published, as its name says."""
-        return datetime.strptime(self.publication_id, ID_FORMAT).replace(tzinfo=UTC)
-
     def parquet(self, table: str) -> str:
         """A table of it as SQL: from Parquet, which no program that reads the DuckDB file locks."""
         return f"read_parquet({literal(str(self.folder / 'parquet' / f'{table}.parquet'))})"
@@ -83,6 +78,11 @@ class Version:
             if sha256(found[name]) != promised[name]
         ]
         return faults
+
+
+def published_at(publication_id: str) -> datetime:
+    """When it was published, as its name says."""
+    return datetime.strptime(publication_id, ID_FORMAT).replace(tzinfo=UTC)
 
 
 def versions(data: DataDir) -> list[Version]:
@@ -156,7 +156,10 @@ def drop_oldest(data: DataDir, kept: int) -> None:
 
 
 def clear_litter(data: DataDir) -> None:
-    """Remove what a run that died left behind; nothing of it was ever seen by readers."""
+    """Remove what a run that died left behind; nothing of it was ever seen by readers.
+
+    The caller has caught up with what readers see.
+    """
     for path in _versions(data).glob(f"{_BUILDING}*"):
         shutil.rmtree(path)
     for path in data.published.glob(".new-*"):

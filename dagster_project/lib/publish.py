@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from datetime import date, datetime
 from typing import Any
 
@@ -31,6 +32,7 @@ from dagster_project.lib.publications import (
 )
 from dagster_project.lib.published_version import write_version
 from dagster_project.lib.warehouse import (
+    basis_fingerprint,
     code_version,
     inputs_fingerprint,
     method_fingerprint,
@@ -48,9 +50,10 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
     kept = kept_versions()
     catch_up(data, ledger)
     frozen = ledger.frozen_shops(run_id)
-    published_at = ledger.next_moment()
-    publication_id = f"{published_at:{ID_FORMAT}}"
+    moment = ledger.next_moment()
+    publication_id = f"{moment:{ID_FORMAT}}"
     clear_litter(data)
+    _remove_unseen(data, ledger)
     building = building_folder(data, publication_id)
     building.mkdir(parents=True)
     previous = current(data)
@@ -62,11 +65,11 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
             con, ledger, building, previous.folder if previous and is_intact else None, frozen
         )
         as_of, inputs = _run(con, run_id)
-        if ledger.withdrawn_by(run_id):
+        if ledger.withdrawn_by(run_id) and _is_basis(con, basis_fingerprint(data)):
             inputs = inputs_fingerprint(data, ledger, _asked_as_of(con))
     manifest: dict[str, Any] = {
         "publication_id": publication_id,
-        "published_at": published_at.isoformat(),
+        "published_at": moment.isoformat(),
         "previous": previous.publication_id if previous else None,
         "run_id": run_id,
         "as_of": as_of.isoformat() if as_of else None,
@@ -83,6 +86,16 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
     _record(data, ledger, Version(building.with_name(publication_id)))
     drop_oldest(data, kept)
     return manifest
+
+
+def _remove_unseen(data: DataDir, ledger: Ledger) -> None:
+    """Remove versions whose run died before readers saw them."""
+    seen = current(data)
+    for version in versions(data):
+        if seen and version.publication_id <= seen.publication_id:
+            break  # older ones were seen, whatever the ledger says
+        if not ledger.knows_publication(version.publication_id):
+            shutil.rmtree(version.folder)
 
 
 def catch_up(data: DataDir, ledger: Ledger) -> None:
@@ -136,6 +149,10 @@ def _run(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[date | None, str]
         )
     as_of = con.execute("select as_of_date from intermediate.int_parameters").fetchone()
     return (as_of[0] if as_of else None), row[1]
+
+
+def _is_basis(con: duckdb.DuckDBPyConnection, basis: str) -> bool:
+    return bool(con.execute("select 1 from raw.run where basis = ?", [basis]).fetchall())
 
 
 def _asked_as_of(con: duckdb.DuckDBPyConnection) -> date | None:

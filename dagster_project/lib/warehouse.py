@@ -17,7 +17,7 @@ from dagster_project.lib.errors import DamagedError
 from dagster_project.lib.increments import Changes, find_changes, read_absorbed
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DBT_DIR, PROJECT_ROOT, DataDir
-from dagster_project.lib.publications import Version, current
+from dagster_project.lib.publications import current, published_at
 from dagster_project.lib.raw_views import RawStore, show_known_orders
 from dagster_project.lib.settings import load_own_settings
 from dagster_project.lib.shops import read_shops
@@ -145,8 +145,8 @@ def prepare_warehouse(
     Raises ConfigurationError.
     """
     entries = ledger.current_files()
-    published = ledger.published_file_ids()
-    new = [e for e in entries if (e.shop_id, e.dataset, e.file_id) not in published]
+    published = ledger.published_files()
+    new = [e for e in entries if ((e.shop_id, e.dataset, e.file_id), e.status) not in published]
     basis = basis_fingerprint(data)
     with open_warehouse(data.warehouse) as con:
         for schema in ("raw", "raw_new", "raw_changed", "changes"):
@@ -177,15 +177,18 @@ def prepare_warehouse(
         show_known_orders(con, ask_models=absorbed is not None and not changes.went)
 
 
-def prepare_without_withdrawn(data: DataDir, ledger: Ledger) -> str:
-    """Make the warehouse ready once more, when the raw gate has withdrawn files; the inputs now."""
+def prepare_without_withdrawn(data: DataDir, ledger: Ledger) -> tuple[str, bool]:
+    """Make the warehouse ready once more, when the raw gate has withdrawn files.
+
+    Returns the inputs now, and whether the models are to be built anew.
+    """
     with open_warehouse(data.warehouse, read_only=True) as con:
         ((run_id, as_of, is_anew),) = con.execute(
             "select run_id, as_of, absorbed_as_of is null from raw.run"
         ).fetchall()
     inputs = inputs_fingerprint(data, ledger, as_of)
     prepare_warehouse(data, ledger, run_id, as_of, inputs, full_refresh=is_anew)
-    return inputs
+    return inputs, is_anew
 
 
 def _published_shops(data: DataDir, ledger: Ledger) -> list[dict[str, object]]:
@@ -197,19 +200,15 @@ def _published_shops(data: DataDir, ledger: Ledger) -> list[dict[str, object]]:
             "select shop_id, count(*), max(metric_date) "
             f"from {version.parquet('shop_metrics_daily')} group by shop_id"
         ).fetchall()
-    taken_back = ledger.orders_taken_back_at()
-    computed_by = {
-        shop: Version(version.folder.with_name(publication_id))
-        for shop, publication_id in version.frozen_since().items()
-        if publication_id
-    }
+    taken_back = ledger.taken_back_at("orders")
+    frozen_since = version.frozen_since()
     return [
         {
             "shop_id": shop,
             "days": days,
             "last_day": last_day,
             "had_orders_taken_back": shop in taken_back
-            and taken_back[shop] > computed_by.get(shop, version).published_at,
+            and taken_back[shop] > published_at(frozen_since.get(shop) or version.publication_id),
         }
         for shop, days, last_day in shops
     ]

@@ -1,0 +1,95 @@
+"""The short form of `make mutation`: faults put into models and lib/ that the tests must notice."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks import mutate_lib, mutate_sql
+from benchmarks.mutate_sql import KINDS, Mutant, mutants, sample
+from dagster_project.lib.paths import PROJECT_ROOT
+
+# the reference on few shops, in place of all that `make mutation` runs
+QUICK = (
+    (
+        "tests/test_marts_equal_reference.py::test_marts_equal_the_reference_up_to_a_given_as_of",
+        {"REFERENCE_SHOPS": "12"},
+    ),
+)
+
+
+def the_mutant(path: str, kind: str, old: str) -> Mutant:
+    (found,) = (m for m in mutants() if (m.path.name, m.kind) == (path, kind) and old in m.old)
+    return found
+
+
+def test_every_kind_makes_mutants_that_differ_from_the_model() -> None:
+    found = list(mutants())
+    assert {m.kind for m in found} == set(KINDS)
+    for mutant in found:
+        assert mutant.text != mutant.path.read_text(encoding="utf-8")
+        assert mutant.old != mutant.new
+        assert mutant.path.is_relative_to(PROJECT_ROOT / "dbt_project")
+    assert len({(m.path, m.text) for m in found}) == len(found)
+
+
+def test_sample_is_the_same_for_a_seed_and_has_of_every_kind() -> None:
+    chosen = sample(2 * len(KINDS), 5)
+    assert chosen == sample(2 * len(KINDS), 5)
+    assert chosen != sample(2 * len(KINDS), 6)
+    assert {m.kind for m in chosen} == set(KINDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "kind", "old"),
+    [
+        ("int_returns__classified.sql", "join swapped", "as ps"),
+        ("rolling.sql", "window shifted", "as window_end"),
+    ],
+)
+def test_a_fault_put_into_a_model_is_noticed(path: str, kind: str, old: str) -> None:
+    killed_by = mutate_sql.killer(the_mutant(path, kind, old), QUICK)
+    assert killed_by == "test_marts_equal_the_reference_up_to_a_given_as_of"
+
+
+@pytest.mark.slow
+def test_models_as_they_are_live() -> None:
+    assert mutate_sql.killer(None, QUICK) is None
+
+
+NARROW = """[tool.mutmut]
+source_paths = ["dagster_project/"]
+only_mutate = ["dagster_project/lib/shops.py"]
+also_copy = ["data_contracts/", "dbt_project/"]
+pytest_add_cli_args_test_selection = ["tests/test_shops.py"]
+pytest_add_cli_args = ["--no-cov", "-p", "no:cacheprovider"]
+process_isolation = "forkserver"
+use_git_change_detection = false
+
+"""
+
+
+@pytest.mark.slow
+def test_faults_put_into_a_module_of_lib_are_noticed(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    leave = shutil.ignore_patterns(".git", ".venv", "target", "data", ".*_cache", "mutants")
+    shutil.copytree(PROJECT_ROOT, project, ignore=leave)
+    settings = project / "pyproject.toml"
+    text = re.sub(
+        r"\[tool\.mutmut\].*?(?=^\[tool\.cov)", NARROW, settings.read_text(), flags=re.S | re.M
+    )
+    assert text != settings.read_text()
+    settings.write_text(text)
+    tried = "dagster_project.lib.shops.x__check__mutmut_1*"
+    mutate_lib.run(project, tried)
+    found = mutate_lib.verdicts(project)
+    assert len(found) > 50
+    killed = [name for name, verdict in found.items() if verdict == "killed"]
+    assert len(killed) >= 8
+    assert {found[name] for name in found} <= {"killed", "lives", "not run"}
+    modules = mutate_lib.table({name: found[name] for name in killed})
+    assert f"| all | {len(killed)} | {len(killed)} |" in modules
