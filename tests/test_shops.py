@@ -31,6 +31,12 @@ def test_columns_are_found_by_name(tmp_path: Path) -> None:
     assert shops == {"thai": Shop("thai", "Thai, Shop", "TH", "Asia/Bangkok", "THB")}
 
 
+def test_cells_beyond_the_header_are_passed_over(tmp_path: Path) -> None:
+    assert list(read(tmp_path, HEADER + "thai,Thai Shop,TH,Asia/Bangkok,THB,,my note\n")) == [
+        "thai"
+    ]
+
+
 def test_a_header_alone_names_no_shop(tmp_path: Path) -> None:
     assert read(tmp_path, HEADER) == {}
 
