@@ -31,6 +31,7 @@ dev: $(READY) ## the Dagster UI on localhost
 bench: $(READY) ## the figures of benchmarks/README.md; LINES=100_000_000 for one size, WORK= to keep data
 	$(BIN)/python benchmarks/run_time.py
 	$(BIN)/python benchmarks/ingest_speed.py
+	$(BIN)/python benchmarks/review_reasons.py
 	$(BIN)/python benchmarks/scale.py $(if $(LINES),--lines $(LINES)) $(if $(WORK),--work $(WORK))
 	$(BIN)/python benchmarks/plot.py
 

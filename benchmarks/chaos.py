@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import itertools
 import json
 import os
 import random
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +40,7 @@ FEEDBACK = Path(sys.executable).with_name("feedback")
 READER = Path(__file__).with_name("reader.py")
 READERS = ("duckdb", "adbc", "sqlalchemy", "polars")
 # Columns that say when or by which run, not what.
-_NOT_COMPARED = {"run_id", "checked_at", "message"}
+_NOT_COMPARED = {"run_id", "checked_at", "message", "publication_id", "published_at"}
 _MIB = 1 << 20
 
 
@@ -168,14 +170,25 @@ class World:
             _move(aside / path.relative_to(landing), path)
         self.undisturbed = DataDir(folder / "undisturbed")
         shutil.copytree(self.base, self.undisturbed.root, symlinks=True)
-        started = time.monotonic()
-        self._must_run(self.undisturbed)
-        self.seconds = time.monotonic() - started
+        self.seconds = self._seconds_per_step()
 
     def _must_run(self, data: DataDir) -> None:
         code, output = Trial(data, data).run()
         if code:
             raise SystemExit(f"an undisturbed run failed:\n{output}")
+
+    def _seconds_per_step(self) -> dict[str, float]:
+        """Run undisturbed; the time from each step's beginning to the next one's."""
+        process = Trial(self.undisturbed, self.undisturbed).start()
+        begun = [("start", time.monotonic())]
+        begun += [(step, time.monotonic()) for step in _steps_as_they_begin(process)]
+        begun.append(("end", time.monotonic()))
+        if process.wait():
+            raise SystemExit("an undisturbed run failed")
+        seconds: dict[str, float] = {}
+        for (step, at), (_, until) in itertools.pairwise(begun):
+            seconds[step] = seconds.get(step, 0) + until - at
+        return seconds
 
     @contextlib.contextmanager
     def trial(self, at: Path | None = None) -> Iterator[Trial]:
@@ -186,6 +199,13 @@ class World:
             yield Trial(DataDir(root), self.undisturbed)
         finally:
             shutil.rmtree(root)
+
+
+def _steps_as_they_begin(process: subprocess.Popen[str]) -> Iterator[str]:
+    """The steps of a run while it goes on; those of a gate have one name."""
+    for line in process.stdout or ():
+        if step := re.fullmatch(r"… (\w+?)(?:__\w+)?\n", line):
+            yield step[1]
 
 
 def _move(source: Path, target: Path) -> None:
@@ -221,21 +241,22 @@ def readers(data: DataDir, row: Row, kinds: tuple[str, ...] = READERS) -> Iterat
 
 
 def kill(world: World, kills: int, rng: random.Random) -> Row:
-    """SIGKILL at random moments, from the first second to the last of a run."""
+    """SIGKILL at a random moment of each step in turn."""
     row = Row("SIGKILL at a random moment")
-    at: dict[str, int] = {}
+    at: Counter[str] = Counter()
     for number in range(kills):
+        step = list(world.seconds)[number % len(world.seconds)]
         with world.trial() as trial, readers(trial.data, row, READERS[number % 4 :][:1]):
             process = trial.start()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(rng.uniform(0.5, world.seconds))
+            if step != "start":
+                next(begun for begun in _steps_as_they_begin(process) if begun == step)
+            time.sleep(rng.uniform(0, world.seconds[step]))
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-            steps = re.findall(r"^… (\w+?)(?:__\w+)?$", output, re.M) or ["start"]
-            at[steps[-1]] = at.get(steps[-1], 0) + 1
+            process.communicate()
+            at[step if process.returncode == -signal.SIGKILL else "after its end"] += 1
             _recover(trial, row)
-    row.remarks.insert(0, "in " + ", ".join(f"{step} {n}" for step, n in sorted(at.items())))
+    row.remarks.insert(0, "in " + ", ".join(f"{step} {n}" for step, n in at.items()))
     return row
 
 

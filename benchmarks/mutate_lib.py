@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from dagster_project.lib.paths import PROJECT_ROOT
 
-MUTMUT = str(Path(sys.executable).with_name("mutmut"))
+_BIN = Path(sys.executable).parent
 # How mutmut keeps what became of a mutant: exit codes of its tests, or numbers of its own.
 _KILLED = {1, 3, 24, -24, 36, 152, 255}
 _REFUSED = "refused by mypy"
@@ -37,7 +38,9 @@ def verdicts(project: Path) -> dict[str, str]:
 
 def run(project: Path, *mutants: str) -> None:
     """Have mutmut try these mutants of a project."""
-    done = subprocess.run([MUTMUT, "run", *mutants], cwd=project, check=False)  # noqa: S603
+    command = [str(_BIN / "mutmut"), "run", *mutants]
+    beside = os.environ | {"PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}"}  # it calls mypy
+    done = subprocess.run(command, cwd=project, check=False, env=beside)  # noqa: S603
     if done.returncode:
         raise SystemExit("mutmut could not run")
 
@@ -58,7 +61,8 @@ def main() -> None:
     lives = [name for name in chosen if found[name] != "killed"]
     for name in lives:
         print(f"\n{name}: {found[name]}")
-        subprocess.run([MUTMUT, "show", name], cwd=PROJECT_ROOT, check=False)  # noqa: S603
+        show = [str(_BIN / "mutmut"), "show", name]
+        subprocess.run(show, cwd=PROJECT_ROOT, check=False)  # noqa: S603
     print(f"\n{len(chosen) - len(lives)} of {len(chosen)} killed; {len(everyone)} in all")
     sys.exit(len(lives) > 0.1 * len(chosen))
 

@@ -278,6 +278,35 @@ def publish(
 
 
 @app.command()
+def explain(
+    shop: Annotated[str, typer.Option(help="The shop_id.")],
+    metric: Annotated[str, typer.Option(help="nrr, nrr_seller, nrr_product, nrr_service, sfrr.")],
+    date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The metric day.")],
+    product: Annotated[str, typer.Option(help="A product_key or product name.")] = "",
+    reason: Annotated[str, typer.Option(help="A reason_code.")] = "",
+    out: Annotated[Path | None, typer.Option(help="A CSV file for all orders and events.")] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """List the orders behind a published figure, with the file rows and rules that decide."""
+    from dagster_project.lib import explain as explain_
+
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        key = explain_.product_key(data, shop, product) if product else None
+        question = explain_.Question(shop, metric, date.date(), key, reason or None)
+        explanation = explain_.explain(data, question)
+        _out().print(explain_.show(explanation))
+        if out is not None:
+            explain_.write_lines(explanation.lines, out)
+            _out().print(f"Wrote {len(explanation.lines):,} rows to {out}", soft_wrap=True)
+        if not explanation.adds_up:
+            raise FeedbackError(
+                f"Published are {explanation.published_orders} of "
+                f"{explanation.published_delivered_orders}: `feedback rebuild`, and report this."
+            )
+
+
+@app.command()
 def dev(data_dir: DataDirOption = None) -> None:
     """Open the Dagster UI on localhost, with the schedule and the sensor."""
     from dagster_project.lib.dbt_manifest import ensure_manifest

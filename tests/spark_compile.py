@@ -129,7 +129,10 @@ def compile_forms(work: Path) -> Iterator[tuple[str, dict[str, str]]]:
         done = invoke(
             dbtRunner(manifest=manifest), work, "compile", "--select", "resource_type:model"
         )
-        yield form, {r.node.name: r.node.compiled_code for r in done.results}
+        yield (
+            form,
+            {r.node.name: r.node.compiled_code for r in done.results if r.node.language == "sql"},
+        )
 
 
 def main(work: Path) -> None:

@@ -9,7 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -75,6 +76,24 @@ def run_pipeline(data_dir: Path, as_of: date | None = None) -> Path:
         outcome = run_job(data, as_of, lambda _: None)
     assert outcome.succeeded, f"{outcome.errors}\n{data.logs / outcome.run_id}.log"
     return data.published / "marts.duckdb"
+
+
+@contextmanager
+def held_for_writing(path: Path) -> Iterator[Callable[[], object]]:
+    """Another program holds a database meanwhile; yields what makes it let go."""
+    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held'); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", hold, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+        try:
+            assert program.stdout
+            assert program.stdout.readline() == "held\n"
+            yield program.communicate
+        finally:
+            program.kill()
 
 
 def fingerprint(folder: Path) -> dict[str, str]:

@@ -6,7 +6,6 @@ import csv
 import errno
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,6 +18,7 @@ from dagster_project import cli
 from dagster_project.lib.database import connect, one_run_at_a_time
 from dagster_project.lib.landing import sha256
 from dagster_project.lib.ledger import Ledger
+from dagster_project.lib.metrics import NUMERATORS
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import read_manifest
 from tests.support import (
@@ -30,6 +30,7 @@ from tests.support import (
     feedback,
     feedback_here,
     fingerprint,
+    held_for_writing,
     write_csv,
 )
 
@@ -309,7 +310,7 @@ def test_late_file_is_told_as_a_restatement_of_the_days_it_changes(story: Story)
             "select shop_id, metric_date, metric, new_denominator - old_denominator, "
             "new_numerator - old_numerator from restatements order by all"
         ).fetchall()
-    assert rows == [(SHOP, day, metric, 1, 0) for day in days for metric in ("nrr", "sfrr")]
+    assert rows == [(SHOP, day, metric, 1, 0) for day in days for metric in sorted(NUMERATORS)]
 
 
 def test_history_of_the_closed_gate_stays_in_the_published_quality_results(story: Story) -> None:
@@ -437,17 +438,8 @@ def test_ledger_that_another_program_holds_is_told_and_nothing_is_published(
     tmp_path: Path,
 ) -> None:
     root = data_dir(tmp_path / "d")
-    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held'); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-u", "-c", hold, str(root / "ledger.duckdb")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as program:
-        assert program.stdout
-        assert program.stdout.readline() == "held\n"
+    with held_for_writing(root / "ledger.duckdb"):
         result = feedback_here("run", "--data-dir", root)
-        program.communicate()
     assert_tells(result, 1, "ledger.duckdb is in use by another run or program")
 
 

@@ -208,7 +208,7 @@ def test_frozen_shops_are_those_of_the_latest_run_whatever_its_clock_says(gate: 
     assert found == [(OTHER, "a_rule")]
 
 
-def test_reviews_and_returns_are_judged_again_once_their_shop_has_orders(gate: Gate) -> None:
+def test_reviews_and_returns_are_not_settled_before_their_shop_has_orders(gate: Gate) -> None:
     gate.ledger.con.execute("delete from published_files")
     gate.ledger.con.execute("delete from files where shop_id = ? and dataset = 'orders'", [SHOP])
     gate.ledger.add_publication(

@@ -30,7 +30,7 @@ from dagster_project.lib.published_version import LEDGER_TABLES, MARTS
 from dagster_project.lib.sample import write_sample
 from dagster_project.quality.gates import publish_suites, raw_suites
 from dagster_project.runner import RunOutcome, _note_failure, prepare_instance
-from tests.support import Published
+from tests.support import Published, held_for_writing
 
 POOL = "duckdb_writer"
 
@@ -90,9 +90,7 @@ def test_flow_leads_from_every_dataset_to_the_publication(specs: dict[str, dg.As
         name = front.pop()
         reached.add(name)
         front |= {"/".join(d.asset_key.path) for d in specs[name].deps} - reached
-    # kept and checked, for the marts that will read them
-    waiting = {"raw/chats", "raw/platform_metrics"}
-    assert {f"raw/{name}" for name in load_datasets()} - waiting <= reached
+    assert {f"raw/{name}" for name in load_datasets()} <= reached
 
 
 def test_every_rule_of_the_gates_is_an_asset_check_that_blocks(defs: dg.Definitions) -> None:
@@ -143,8 +141,8 @@ def test_workspace_loads(manifest: None, tmp_path: Path) -> None:
 # --- when it starts by itself -----------------------------------------------------------------
 
 
-def test_schedule_runs_the_job_daily_at_six(defs: dg.Definitions) -> None:
-    schedule = defs.resolve_schedule_def("daily_at_six")
+def test_schedule_runs_the_job_at_six_each_day(defs: dg.Definitions) -> None:
+    schedule = defs.resolve_schedule_def("daily")
     assert schedule.cron_schedule == "0 6 * * *"
     assert schedule.job_name == "daily_run"
     assert schedule.execution_timezone == "UTC"
@@ -369,7 +367,7 @@ def test_second_run_waits_until_the_first_is_done(manifest: None, tmp_path: Path
         assert done == [True]
 
 
-def steps_tried(data: DataDir, hold: Callable[[int], None]) -> tuple[bool, int]:
+def steps_tried(data: DataDir, hold: Callable[[int], object]) -> tuple[bool, int]:
     """Run ingest in a data directory; `hold` is told the number of each try as it begins.
 
     Returns whether the run succeeded and how often ingest was tried.
@@ -414,28 +412,8 @@ def impatient(manifest: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 def test_step_is_tried_again_while_another_program_holds_the_ledger(impatient: DataDir) -> None:
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys, duckdb; con = duckdb.connect(sys.argv[1]); print('held', flush=True); "
-            "sys.stdin.read()",
-            str(impatient.ledger),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert holder.stdout
-    holder.stdout.readline()
-
-    def let_go(tries: int) -> None:
-        if tries == 3:
-            holder.communicate()
-
-    try:
-        assert steps_tried(impatient, let_go) == (True, 3)
-    finally:
-        holder.kill()
+    with held_for_writing(impatient.ledger) as let_go:
+        assert steps_tried(impatient, lambda n: let_go() if n == 3 else None) == (True, 3)
 
 
 def test_step_is_not_tried_for_ever(impatient: DataDir) -> None:
@@ -483,9 +461,9 @@ def test_daemon_starts_runs_that_publish(manifest: None, tmp_path: Path) -> None
             first = (read_manifest(data) or {})["publication_id"]
             switch("sensor", "stop", "new_landing_files")
             late.rename(waiting[-1])
-            switch("schedule", "start", "daily_at_six")
+            switch("schedule", "start", "daily")
             tags = tags_of_publication(instance, data, before=first)
-            assert tags["dagster/schedule_name"] == "daily_at_six"
+            assert tags["dagster/schedule_name"] == "daily"
             assert tags["feedback/new_files"] == "1"
         finally:
             daemon.terminate()

@@ -17,7 +17,7 @@ from dagster_project.lib.dbt_manifest import MANIFEST
 from dagster_project.lib.paths import DBT_DIR
 from tests.support import Published
 
-MODELS = sorted((DBT_DIR / "models").rglob("*.sql"))
+MODELS = sorted(path for path in (DBT_DIR / "models").rglob("*") if path.suffix in (".sql", ".py"))
 
 
 def test_every_unit_test_of_the_project_passes(published: Published, tmp_path: Path) -> None:
@@ -103,7 +103,8 @@ def test_every_mart_has_an_enforced_contract(manifest: None) -> None:
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_a_model_says_its_grain(path: Path) -> None:
-    assert path.read_text().startswith("-- grain: ")
+    comment = "# " if path.suffix == ".py" else "-- "
+    assert path.read_text().startswith(f"{comment}grain: ")
 
 
 def test_every_model_has_one_yml_beside_it() -> None:

@@ -68,6 +68,17 @@ def test_both_status_columns_of_the_exports_know_the_same_texts() -> None:
     assert {row["language"] for row in policy} == {"en", "th", "id", "vi", "zh", "code"}
 
 
-@pytest.mark.parametrize("name", ["outcome_policy", "return_reason_texts", "metric_targets"])
+@pytest.mark.parametrize(
+    "name", ["outcome_policy", "return_reason_texts", "complaint_types", "metric_targets"]
+)
 def test_every_text_and_target_says_who_knows_it(name: str) -> None:
     assert {row["confidence"] for row in seed(name)} <= {"official", "third_party", "house"}
+
+
+def test_a_complaint_is_laid_at_product_or_service_only_where_the_guide_does_so() -> None:
+    """Product quality, incorrect or missing items, poor service; all else is not the seller's."""
+    named = {"Product quality", "Incorrect or missing items", "Incorrect item", "Missing item"}
+    faults = {row["reason_code"]: row["fault"] for row in seed("reasons")}
+    for row in seed("complaint_types"):
+        is_named = row["complaint_subtype"] in {*named, "Poor service"}
+        assert (faults[row["reason_code"]] == "seller") == is_named, row

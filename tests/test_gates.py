@@ -210,6 +210,11 @@ def swapped_file(raw: RawData, before_created: int, after: int, undelivered: int
 
 
 RAW_FAULTS: dict[str, Fault] = {
+    "chats_say_who_began": Fault(
+        lambda raw: raw.chat(conversation_id="odd", initiated_by="shop"),
+        1,
+        {"shop_id": "a", "conversation_id": "odd", "_file_id": "a-chats", "_row_number": ANY},
+    ),
     "chats_replied_after_started": Fault(
         lambda raw: raw.chat(conversation_id="early", first_reply_at=IMPOSSIBLE),
         1,
@@ -379,6 +384,10 @@ AT_THE_LIMIT: dict[str, Callable[[RawData], object]] = {
     "complaints_of_known_orders": lambda raw: raw.complaints("a", range(1000, 1007)),
     "complaints_resolved_after_created": lambda raw: raw.complaints("a", [5], resolved_at=None),
     "chats_replied_after_started": lambda raw: raw.chat(first_reply_at=None),
+    "chats_say_who_began": lambda raw: [
+        raw.chat(initiated_by=None),
+        raw.chat(initiated_by=" Seller"),
+    ],
     "returns_of_known_orders": lambda raw: raw.returns("a", range(1000, 1007)),
     "returns_price_within_order": lambda raw: raw.returns("a", [5], return_order_id="other"),
     "reviews_of_known_orders": lambda raw: raw.reviews("a", range(1000, 1007)),
@@ -441,6 +450,10 @@ _RATES = {
     "nrr_product": "product_negative_review_orders",
     "nrr_service": "service_negative_review_orders",
     "sfrr": "seller_fault_return_orders",
+    "complaint_rate": "complaint_orders",
+    "negative_feedback_rate": "negative_feedback_orders",
+    "product_negative_feedback_rate": "product_negative_feedback_orders",
+    "service_negative_feedback_rate": "service_negative_feedback_orders",
 }
 
 
@@ -449,11 +462,14 @@ def sql(*statements: str) -> Callable[[Connection], None]:
 
 
 def shop_day(change: str, day: date = EARLIER) -> Callable[[Connection], None]:
-    """Change the counts of a shop day; its rates follow."""
+    """Change the counts of a shop day; orders with negative feedback and rates follow."""
     of_the_day = f"where shop_id = '{SHOP}' and metric_date = '{day}'"
     rates = ", ".join(f"{rate} = {count} / delivered_orders" for rate, count in _RATES.items())
     return sql(
         f"update marts.shop_metrics_daily set {change} {of_the_day}",
+        "update marts.shop_metrics_daily set negative_feedback_orders = greatest("
+        "negative_feedback_orders, negative_review_orders, seller_fault_return_orders) "
+        f"{of_the_day}",
         f"update marts.shop_metrics_daily set {rates} {of_the_day}",
     )
 
@@ -482,6 +498,23 @@ PUBLISH_FAULTS: dict[str, Fault] = {
     ),
     "shop_splits_lie_within_negative_reviews": Fault(
         shop_day("product_negative_review_orders = seller_negative_review_orders + 1"),
+        1,
+        {"shop_id": SHOP, "metric_date": EARLIER},
+    ),
+    "shop_negative_feedback_lies_between_one_and_all": Fault(
+        shop_day(
+            "negative_feedback_orders = negative_review_orders + seller_fault_return_orders "
+            "+ complaint_orders + 1"
+        ),
+        1,
+        {"shop_id": SHOP, "metric_date": EARLIER},
+    ),
+    "shop_replies_lie_within_chats": Fault(
+        sql(
+            "update marts.shop_metrics_daily set chats_replied_in_time = chats + 1, "
+            "chat_reply_rate = (chats + 1) / chats "
+            f"where shop_id = '{SHOP}' and metric_date = '{EARLIER}'"
+        ),
         1,
         {"shop_id": SHOP, "metric_date": EARLIER},
     ),
@@ -516,6 +549,15 @@ PUBLISH_FAULTS: dict[str, Fault] = {
         1,
         {"shop_id": SHOP, "metric_date": LAST_DAY},
     ),
+    "shop_complaints_reconcile": Fault(
+        shop_day(
+            "complaint_orders = complaint_orders + 1, "
+            "negative_feedback_orders = negative_feedback_orders + 1",
+            LAST_DAY,
+        ),
+        1,
+        {"shop_id": SHOP, "metric_date": LAST_DAY},
+    ),
     "as_of_date_is_not_in_the_future": Fault(
         sql(
             "insert into marts.shop_metrics_daily "
@@ -546,7 +588,9 @@ PUBLISH_FAULTS: dict[str, Fault] = {
             "last_day": date(2026, 10, 3),
             "value": 3,
         },
-        frozenset({"shop_deliveries_reconcile", "shop_returns_reconcile"}),
+        frozenset(
+            {"shop_deliveries_reconcile", "shop_returns_reconcile", "shop_complaints_reconcile"}
+        ),
     ),
     "shop_deliveries_do_not_drift": Fault(
         sql(
@@ -609,6 +653,14 @@ PUBLISH_FAULTS: dict[str, Fault] = {
         1,
         {"shop_id": SHOP, "metric_date": LAST_DAY, "metric": "nrr"},
     ),
+    "complaints_lie_between_one_and_all": Fault(
+        sql(
+            "update marts.complaint_metrics_daily set orders = orders + 1000 "
+            f"where is_counted and shop_id = '{SHOP}' and metric_date = '{LAST_DAY}'"
+        ),
+        1,
+        {"shop_id": SHOP, "metric_date": LAST_DAY},
+    ),
     "product_reasons_lie_between_one_and_all": Fault(
         sql(
             "update marts.product_reason_metrics_daily set orders = orders + 1000 "
@@ -651,12 +703,54 @@ PUBLISH_FAULTS: dict[str, Fault] = {
     "events_are_laid_at_a_product": Fault(
         sql(
             "update marts.feedback_events set is_counted = false",
-            "update marts.feedback_events set is_counted = true, product_key = "
+            "update marts.feedback_events set is_counted = true, source = 'review', product_key = "
             f"case when event_id in ({_events(3)}) then 'unattributed' else 'p' end "
             f"where shop_id = '{SHOP}' and event_id in ({_events(14)})",
         ),
         1,
         {"shop_id": SHOP, "unattributed": 3, "events": 14, "value": ANY},
+    ),
+}
+
+
+_A_VARIANT = f"shop_id = '{SHOP}' and metric_date = '{EARLIER}' and variant = "
+PUBLISH_FAULTS |= {
+    "variants_are_complete": Fault(
+        sql(f"delete from marts.metric_variants_daily where {_A_VARIANT} 'nrr_60d'"),
+        1,
+        {"shop_id": SHOP, "metric_date": EARLIER},
+    ),
+    "variants_called_like_their_metric_are_the_metric": Fault(
+        sql(
+            "update marts.metric_variants_daily set numerator = numerator + 1 "
+            f"where {_A_VARIANT} 'sfrr'"
+        ),
+        1,
+        {"shop_id": SHOP, "metric_date": EARLIER, "variant": "sfrr"},
+    ),
+    "variant_counts_are_possible": Fault(
+        sql(
+            "update marts.metric_variants_daily set numerator = denominator + 1 "
+            f"where {_A_VARIANT} 'nrr_60d' or ({_A_VARIANT} 'nrr_period')"
+        ),
+        1,
+        {"shop_id": SHOP, "metric_date": EARLIER, "variant": "nrr_60d"},
+    ),
+    "variant_orders_reconcile": Fault(
+        sql(
+            "update marts.metric_variants_daily set denominator = denominator + 1 "
+            f"where shop_id = '{SHOP}' and metric_date = '{LAST_DAY}' and variant = 'nrr_created'"
+        ),
+        1,
+        {"shop_id": SHOP, "metric_date": LAST_DAY, "variant": "nrr_created"},
+    ),
+    "platform_figures_are_all_reconciled": Fault(
+        sql(
+            "delete from marts.reconciliation where shop_id = 'id-batik-house' "
+            f"and metric_date = '{LAST_DAY}'"
+        ),
+        1,
+        {"shop_id": "id-batik-house", "metric_date": LAST_DAY, "metric": "sfrr"},
     ),
 }
 
@@ -675,7 +769,7 @@ def clean_warehouse(published: Published, tmp_path_factory: pytest.TempPathFacto
         )
         con.execute(
             "update staging.stg_exports__order_lines set created_at = created_at + interval 2 day "
-            "where order_key % 2 = 0 and created_at < timestamp '2026-10-01'"
+            "where order_key % 2 = 0 and created_at < timestamp '2026-09-30'"
         )
     return path
 
@@ -717,6 +811,12 @@ def test_publish_rule_closes_on_its_fault(warehouse: Connection, rule: str) -> N
         "a rate stands where no reviews are loaded": "nrr_state = 'not_loaded'",
         "a rate stands where returns are stale": "sfrr_state = 'stale'",
         "a rate stands where nothing was delivered": "delivered_orders = 0",
+        "a rate stands where no complaints are loaded": "complaint_state = 'not_loaded'",
+        "negative feedback has a rate where it is stale": "negative_feedback_state = 'stale'",
+        "a split of negative feedback is missing": "product_negative_feedback_rate = null",
+        "the other split is missing": "service_negative_feedback_rate = null",
+        "a reply rate stands where there are no chats": "chats = 0",
+        "a reply rate stands where chats are stale": "chat_state = 'stale'",
     }.items(),
     ids=lambda change: change[0],
 )

@@ -34,7 +34,7 @@ from dagster_project.lib.paths import DBT_DIR, DataDir
 from dagster_project.lib.published_version import MARTS, write_version
 from dagster_project.lib.sql import literal
 from dagster_project.lib.warehouse import inputs_fingerprint, open_warehouse, prepare_warehouse
-from tests.reference.exports import write_case
+from tests.reference.exports import write_case, write_own_settings
 from tests.reference.model import File, ShopCase
 from tests.reference.strategies import LAST_DAY, generate_shop
 from tests.support import Published
@@ -58,8 +58,9 @@ class Sequence:
         self.data = DataDir(root / "increments")
         self.anew = DataDir(root / "anew")
         write_case(self.data.root, [ShopCase(case.shop) for case in self.cases])
+        write_own_settings(self.data.root)
         self.anew.root.mkdir()
-        for name in ("shops.csv", "raw", "ledger.duckdb"):
+        for name in ("shops.csv", "settings", "raw", "ledger.duckdb"):
             (self.anew.root / name).symlink_to(self.data.root / name)
         self.runs: list[list[tuple[File, bytes]]] = [[] for _ in range(RUNS)]
         for case in self.cases:

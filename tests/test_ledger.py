@@ -135,8 +135,15 @@ def test_a_publication_notes_which_files_it_used_first(ledger: Ledger) -> None:
     second = dataclasses.replace(
         PUBLICATION, publication_id="p2", published_at=NOW + timedelta(hours=1), as_of=None
     )
-    names = ["shop_id", "metric_date", "metric", "old_numerator", "old_denominator"]
-    row = ["thai", date(2025, 3, 1), "nrr", 1, 10, 2, 10]
+    names = [
+        "publication_id",
+        "shop_id",
+        "metric_date",
+        "metric",
+        "old_numerator",
+        "old_denominator",
+    ]
+    row = ["p2", "thai", date(2025, 3, 1), "nrr", 1, 10, 2, 10]
     columns = dict(
         zip([*names, "new_numerator", "new_denominator"], ([v] for v in row), strict=True)
     )

@@ -21,7 +21,7 @@ from tests.reference.compare import (
     read_published,
 )
 from tests.reference.compute import compute, default_as_of
-from tests.reference.exports import write_case
+from tests.reference.exports import OWN_SETTINGS, write_case, write_own_settings
 from tests.reference.model import ShopCase
 from tests.reference.strategies import metric_days, shop_cases
 from tests.support import run_pipeline
@@ -83,8 +83,10 @@ def assert_marts_equal_reference(
         assert cases, f"REFERENCE_ONLY={ONLY} is none of the {SHOPS} shops that were drawn"
     data_dir = tmp_path_factory.mktemp(name)
     write_case(data_dir, cases)
+    write_own_settings(data_dir)
     published = read_published(run_pipeline(data_dir, as_of))
-    found = differences(compute(cases, as_of), published) + name_differences(cases, published)
+    expected = compute(cases, as_of, OWN_SETTINGS)
+    found = differences(expected, published) + name_differences(cases, published)
     assert not found, f"{explain(found, cases)}\n{how_to_replay(found[0].shop_id, data_dir)}"
 
 

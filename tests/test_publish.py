@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -16,8 +17,9 @@ from dagster_project.lib import publications
 from dagster_project.lib.database import connect
 from dagster_project.lib.errors import GateClosedError
 from dagster_project.lib.ledger import Ledger
+from dagster_project.lib.metrics import NUMERATORS
 from dagster_project.lib.paths import DataDir
-from dagster_project.lib.publications import read_manifest
+from dagster_project.lib.publications import current, read_manifest, seal
 from dagster_project.lib.publish import publish
 from dagster_project.lib.published_version import MARTS
 from tests.support import Published, fingerprint
@@ -92,6 +94,32 @@ TABLES = {
         "text": "VARCHAR",
         "file_id": "VARCHAR",
         "row_number": "BIGINT",
+    },
+    "metric_variants_daily": {
+        "shop_id": "VARCHAR",
+        "metric_date": "DATE",
+        "metric": "VARCHAR",
+        "variant": "VARCHAR",
+        "numerator": "BIGINT",
+        "denominator": "BIGINT",
+        "rate": "DOUBLE",
+    },
+    "reconciliation": {
+        "shop_id": "VARCHAR",
+        "metric_date": "DATE",
+        "metric": "VARCHAR",
+        "window_days": "INTEGER",
+        "platform_value": "DOUBLE",
+        "rate": "DOUBLE",
+        "difference": "DOUBLE",
+        "nearest_variant": "VARCHAR",
+        "nearest_rate": "DOUBLE",
+        "nearest_difference": "DOUBLE",
+        "explained_by": "VARCHAR",
+        "explained_by_rate": "DOUBLE",
+        "explained_by_mean_difference": "DOUBLE",
+        "explained_by_days": "BIGINT",
+        "is_explained": "BOOLEAN",
     },
     "quality_results": {
         "run_id": "VARCHAR",
@@ -296,6 +324,14 @@ def test_of_a_daily_mart_only_the_days_computed_again_are_written(data: DataDir)
     publish_again(data)
     assert ask(path, older) == before
     assert ask(path, newer) == "[(9,)]"
+
+
+def test_a_mart_whose_old_days_change_with_a_new_one_is_written_whole(data: DataDir) -> None:
+    in_warehouse(data, "update marts.reconciliation set explained_by = 'anew'")
+    in_warehouse(data, "insert into unpublished.marts values ('reconciliation')")
+    publish_again(data)
+    path = data.published / "marts.duckdb"
+    assert ask(path, "select distinct explained_by from reconciliation") == "[('anew',)]"
 
 
 @pytest.mark.parametrize("name", ["marts.duckdb", "parquet/feedback_events.parquet"])
@@ -505,17 +541,66 @@ def test_changed_count_of_a_published_day_is_restated(data: DataDir) -> None:
     manifest = publish_again(data)
     day = date(2026, 10, 20)
     assert in_ledger(data, RESTATEMENTS) == [
-        ("th-siam-snacks", day, "nrr", old, denominator, old + 1, denominator)
+        ("th-siam-snacks", day, "nrr", old, denominator, old + 1, denominator, "file")
     ]
     assert in_ledger(data, "select distinct publication_id from restatements") == [
         (manifest["publication_id"],)
     ]
     change_shop_days(data, f"update marts.shop_metrics_daily set delivered_orders = 7 {where}")
     publish_again(data)
-    assert in_ledger(data, f"{RESTATEMENTS} limit 2 offset 1") == [
-        ("th-siam-snacks", day, "nrr", old + 1, denominator, old + 1, 7),
-        ("th-siam-snacks", day, "sfrr", returns, denominator, returns, 7),
-    ]
+    later = in_ledger(data, f"{RESTATEMENTS} offset 1")
+    assert {row[2] for row in later} == set(NUMERATORS)
+    assert ("th-siam-snacks", day, "nrr", old + 1, denominator, old + 1, 7, "file") in later
+    assert ("th-siam-snacks", day, "sfrr", returns, denominator, returns, 7, "file") in later
+
+
+def test_table_that_the_version_before_lacks_is_published_whole(data: DataDir) -> None:
+    """As by the first run of code that adds one."""
+    version = current(data)
+    assert version is not None
+    (version.folder / "parquet" / "watchlist.parquet").unlink()
+    with connect(version.folder / "marts.duckdb") as con:
+        con.execute("drop table watchlist")
+    seal(version.folder, {**version.manifest, "files": None})
+    with connect(data.warehouse) as con:
+        con.execute("delete from unpublished.since")
+        rows = con.execute("select count(*) from marts.watchlist").fetchall()
+    publish_again(data)
+    with connect(data.published / "marts.duckdb", read_only=True) as con:
+        assert con.execute("select count(*) from watchlist").fetchall() == rows
+
+
+def test_version_has_what_it_restates_itself_and_what_those_before_did(data: DataDir) -> None:
+    for day in ("2026-10-20", "2026-10-21"):
+        change_shop_days(
+            data,
+            "update marts.shop_metrics_daily set delivered_orders = delivered_orders + 1 "
+            f"where shop_id = 'th-siam-snacks' and metric_date = '{day}'",
+        )
+        publish_again(data)
+    with connect(data.published / "marts.duckdb", read_only=True) as con:
+        columns = "publication_id, shop_id, metric_date, metric, new_denominator, cause"
+        shown = con.execute(f"select {columns} from metric_restatements order by all").fetchall()
+    assert len({row[0] for row in shown}) == 2
+    assert shown == in_ledger(data, f"select {columns} from restatements order by all")
+
+
+def test_cause_is_code_before_setting_before_file(data: DataDir) -> None:
+    def republish(**manifest: str) -> object:
+        version = current(data)
+        assert version is not None
+        sealed = version.folder / "manifest.json"
+        sealed.write_text(json.dumps(version.manifest | manifest))
+        change_shop_days(
+            data, "update marts.shop_metrics_daily set delivered_orders = delivered_orders + 1"
+        )
+        last = publish_again(data)["publication_id"]
+        causes = f"select distinct cause from restatements where publication_id = '{last}'"
+        return in_ledger(data, causes)
+
+    assert republish() == [("file",)]
+    assert republish(basis="another") == [("setting",)]
+    assert republish(basis="another", code_version="another") == [("code",)]
 
 
 def test_new_day_is_no_restatement_and_a_vanished_one_is(data: DataDir) -> None:

@@ -43,6 +43,7 @@ PERSONAL_COLUMNS = {
     *("Address Line 1", "Address Line 2", "Delivery Instruction", "Shipping Information"),
     *("Buyer Message", "Buyer Note", "Tracking ID", "Return Logistics Tracking ID"),
 }
+WINDOW = timedelta(days=30)
 DESCRIPTIONS = ("Platform unique order ID.", "รหัสคำสั่งซื้อ")
 
 # The reader's own reading of the metric definitions, apart from the generator's.
@@ -52,6 +53,13 @@ PRODUCT_CODES = {
 }
 SERVICE_CODES = {"wrong_item", "missing_item", "slow_chat_reply", "rude_service"}
 LOGISTICS_CODES = {"late_delivery", "courier_issue"}
+NOT_THE_SELLERS_TYPES = {"Fulfillment & Delivery", "Payments"}
+SERVICE_LABELS = {
+    *("wrong product sent", "wrong product was sent", "wrong item was sent", "empty parcel"),
+    *("received parcel, but some items were missing", "missing product or accessories"),
+    *("package received but missing item", "paket sudah diterima, tetapi isinya tidak lengkap"),
+    *("สินค้าไม่ถูกต้อง/ส่งสินค้าผิด", "ได้รับพัสดุแต่มีสินค้าขาดหาย"),
+}
 SELLER_FAULT_LABELS = {
     *("product doesn't match description", "wrong product sent", "wrong product was sent"),
     *("wrong item was sent", "poor quality", "package or product is damaged"),
@@ -80,7 +88,7 @@ class Export:
     def moment(self, column: str, text: str) -> datetime | None:
         if not text:
             return None
-        if self.dataset == "reviews":
+        if self.dataset in ("reviews", "complaints", "chats"):
             moment = datetime.fromisoformat(text)
             if moment.tzinfo is None:
                 return moment
@@ -279,8 +287,9 @@ def test_identifiers_have_18_or_19_digits_and_belong_to_one_thing_of_one_shop(
                     owners[row[column]].add((export.shop_id, column))
             if export.dataset in ("reviews", "products"):
                 owners[row["product_id"]].add((export.shop_id, "product"))
-            if export.dataset == "reviews":
-                owners[row["review_id"]].add((export.shop_id, "review"))
+            for column in ("review_id", "complaint_id", "conversation_id"):
+                if column in row:
+                    owners[row[column]].add((export.shop_id, column))
     owners.pop("")
     assert all(re.fullmatch(r"\d{18,19}", identifier) for identifier in owners)
     assert all(len(owner) == 1 for owner in owners.values())
@@ -317,12 +326,27 @@ def test_exports_come_weekly_and_the_last_one_on_the_last_day(sample: Sample) ->
         assert days == [LAST_DAY - n * EXPORT_EVERY for n in reversed(range(10))]
 
 
+def test_complaints_and_chats_are_one_file_each_of_the_last_day_with_every_kind(
+    sample: Sample,
+) -> None:
+    for dataset in ("complaints", "chats"):
+        assert [e.exported_at.date() for e in sample.of(dataset)] == [LAST_DAY] * SIZE["shops"]
+    types = {row["complaint_type"] for e in sample.of("complaints") for row in e.rows}
+    assert types >= {"After Sale", "Fulfillment & Delivery"}
+    chats = [row for e in sample.of("chats") for row in e.rows]
+    assert {row["initiated_by"] for row in chats} == {"buyer", "seller"}
+    assert {row["is_automated_reply"] for row in chats} == {"true", "false", ""}
+
+
 def test_no_event_is_dated_later_than_its_export(sample: Sample) -> None:
     columns = {
         "orders": ORDER_TIMES,
         "returns": ("Time Requested", "Refund Time"),
         "reviews": ("created_at", "updated_at"),
+        "complaints": ("created_at", "resolved_at"),
+        "chats": ("started_at", "first_reply_at"),
         "products": (),
+        "platform_metrics": (),
     }
     last_export = {e.shop_id: e.exported_at for e in sample.of("orders")}
     for export in sample.exports:
@@ -486,15 +510,18 @@ def recount(sample: Sample) -> dict[tuple[str, date], DayTruth]:
             key = shop_id, order_id
             delivered[key] = min(delivered.get(key, date.max), moment.date())
 
-    # Events by kind: those of "any" category, of the seller, product, service, and requests.
-    events: list[dict[tuple[str, str], list[date]]] = [defaultdict(list) for _ in range(5)]
+    # Events by kind: reviews of any category, the seller's, on product and service, requests,
+    # complaints, and all three, of any category, on product and on service.
+    events: list[dict[tuple[str, str], list[date]]] = [defaultdict(list) for _ in range(9)]
     for (shop_id, _), (export, row) in latest_reviews(sample).items():
         if int(row["rating"]) > 2:
             continue
         created = export.moment("created_at", row["created_at"])
         assert created
         code = row["issue_type"]
-        kinds = (True, code not in LOGISTICS_CODES, code in PRODUCT_CODES, code in SERVICE_CODES)
+        is_product, is_service = code in PRODUCT_CODES, code in SERVICE_CODES
+        kinds = (True, code not in LOGISTICS_CODES, is_product, is_service, False, False)
+        kinds = (*kinds, True, is_product, is_service)
         for kind in (n for n, applies in enumerate(kinds) if applies):
             events[kind][shop_id, row["order_id"]].append(created.date())
     requests: dict[tuple[str, ...], tuple[Export, dict[str, str]]] = {}
@@ -509,7 +536,18 @@ def recount(sample: Sample) -> dict[tuple[str, date], DayTruth]:
         if reason in SELLER_FAULT_LABELS and not is_void:
             requested = export.moment("Time Requested", row["Time Requested"])
             assert requested
-            events[4][shop_id, order_id].append(requested.date())
+            is_service = reason in SERVICE_LABELS
+            for kind in (4, 6, 8 if is_service else 7):
+                events[kind][shop_id, order_id].append(requested.date())
+    for export in sample.of("complaints"):
+        for row in export.rows:
+            created = export.moment("created_at", row["created_at"])
+            assert created
+            subtype = row["complaint_subtype"]
+            if row["complaint_type"] not in NOT_THE_SELLERS_TYPES:
+                about = {"": (), "Product quality": (7,)}.get(subtype, (8,))
+                for kind in (5, 6, *about):
+                    events[kind][export.shop_id, row["order_id"]].append(created.date())
 
     result = {}
     for shop_id in {shop_id for shop_id, _ in delivered}:
@@ -521,9 +559,29 @@ def recount(sample: Sample) -> dict[tuple[str, date], DayTruth]:
                 sum(any(on <= day for on in kind.get((shop_id, o), ())) for o in window)
                 for kind in events
             ]
-            result[shop_id, day] = DayTruth(len(window), *counts)
+            result[shop_id, day] = DayTruth(len(window), *counts, *chats_of(sample, shop_id, day))
             day += timedelta(days=1)
     return result
+
+
+def chats_of(sample: Sample, shop_id: str, day: date) -> tuple[int, int]:
+    """The chats of the window and those replied to in time, as of the end of a day."""
+    (export,) = sample.of("chats", f"{shop_id}")[:1]
+    assert export.shop_id == shop_id
+    end = datetime.combine(day, datetime.max.time())
+    in_time = decided = 0
+    for row in export.rows:
+        started = export.moment("started_at", row["started_at"])
+        replied = export.moment("first_reply_at", row["first_reply_at"])
+        assert started
+        due = started + timedelta(hours=12)
+        if row["initiated_by"] == "seller" or not timedelta(0) <= day - started.date() < WINDOW:
+            continue
+        if replied and replied <= min(end, due):
+            in_time += 1
+        elif due <= end and (replied or due <= export.exported_at):
+            decided += 1
+    return in_time + decided, in_time
 
 
 def test_the_truth_is_what_the_files_say(sample: Sample) -> None:
@@ -536,12 +594,14 @@ def test_the_truth_is_what_the_files_say(sample: Sample) -> None:
     last = [truth for (_, day), truth in counted.items() if day == LAST_DAY]
     assert sum(truth.negative_review_orders for truth in last) > 0
     assert sum(truth.seller_fault_return_orders for truth in last) > 0
+    assert sum(truth.complaint_orders for truth in last) > 0
+    assert all(0 < truth.chats_replied_in_time < truth.chats for truth in last)
 
 
 def test_by_default_one_shop_is_near_its_target_and_one_is_clearly_above() -> None:
     rates = {}
     for number, region in enumerate(REGIONS, start=1):
-        book = TruthBook(LAST_DAY)
+        book = TruthBook(LAST_DAY, datetime(2026, 10, 31, 20 + number % 3, number * 7))
         world = World(
             region,
             number,

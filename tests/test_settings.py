@@ -61,8 +61,8 @@ def test_own_rows_are_loaded_typed(warehouse: Warehouse) -> None:
         "VN,sfrr,0.02,2025-01-01,2025-12-31,,\n",
     )
     assert warehouse.rows("metric_targets") == [
-        ("VN", "nrr", 0.004, date(2025, 1, 1), None, "own", "agreed, in writing"),
-        ("VN", "sfrr", 0.02, date(2025, 1, 1), date(2025, 12, 31), None, None),
+        ("VN", "nrr", None, 0.004, date(2025, 1, 1), None, "own", "agreed, in writing"),
+        ("VN", "sfrr", None, 0.02, date(2025, 1, 1), date(2025, 12, 31), None, None),
     ]
 
 
@@ -73,7 +73,7 @@ def test_columns_may_stand_in_any_order_and_others_beside_them(warehouse: Wareho
         "Lost;TRUE;mine;;2025-01-01;return_status\n",
     )
     assert warehouse.rows("outcome_policy") == [
-        ("return_status", "Lost", True, date(2025, 1, 1), None, None, None)
+        ("return_status", "Lost", True, date(2025, 1, 1), None, None, None, None)
     ]
 
 
@@ -186,6 +186,11 @@ def test_every_bundled_setting_has_a_contract() -> None:
         ("metric_settings", "rating_basis,best,2025-01-01,\n", "rating_basis is latest or initial"),
         (
             "metric_settings",
+            "platform_rounding,0.0005,2025-01-01,\n",
+            "row 2, value: platform_rounding is a decimal place",
+        ),
+        (
+            "metric_settings",
             "window,30,2025-01-01,\n",
             "setting: there are window_days,",
         ),
@@ -207,6 +212,64 @@ def test_settings_that_nothing_can_compute_with_are_named(
 ) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(message)):
         warehouse.load(f"{name}.csv", SETTINGS + text)
+
+
+def test_a_target_may_be_one_shops_own(warehouse: Warehouse) -> None:
+    warehouse.data.shops_csv.write_text(
+        "shop_id,shop_name,region,timezone,currency\na,A,TH,Asia/Bangkok,THB\n"
+    )
+    columns = "region,metric,shop_id,target,valid_from,valid_to,confidence,source\n"
+    both = "TH,sfrr,,0.02,2025-01-01,,,\nTH,sfrr,a,0.01,2025-01-01,,,\n"
+    warehouse.load("metric_targets.csv", columns + both)
+    assert [row[2:4] for row in warehouse.rows("metric_targets")] == [(None, 0.02), ("a", 0.01)]
+    for row, message in (
+        ("TH,sfrr,b,0.02,2025-01-01,,,\n", "row 2, shop_id: no shop of shops.csv"),
+        ("TH,mood,a,0.02,2025-01-01,,,\n", "row 2, metric"),
+        ("TH,sfrr,a,0.02,2025-01-01,,,\n" * 2, "both are in force on the same day"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            warehouse.load("metric_targets.csv", columns + row)
+
+
+VARIANTS = (
+    "variant,metric,window_days,denominator,anchor,rating,rejected,empty_comments,"
+    "valid_from,valid_to\n"
+)
+
+
+def test_a_variant_of_ones_own_is_loaded_and_a_blank_changes_nothing(warehouse: Warehouse) -> None:
+    warehouse.load("metric_variants.csv", VARIANTS + "mine,sfrr,45,,period,,in,,2025-01-01,\n")
+    nothing = (None, None)
+    assert warehouse.rows("metric_variants") == [
+        ("mine", "sfrr", 45, None, "period", None, "in", None, *nothing, date(2025, 1, 1), None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("mine,gmv,,,,,,,2025-01-01,", "row 2, metric: one of nrr, nrr_seller,"),
+        ("mine,nrr,,paid,,,,,2025-01-01,", "row 2, denominator: one of delivered, created."),
+        ("mine,nrr,,,day,,,,2025-01-01,", "row 2, anchor: one of cohort, period."),
+        ("mine,nrr,,,,best,,,2025-01-01,", "row 2, rating: one of latest, initial."),
+        ("mine,sfrr,,,,,yes,,2025-01-01,", "row 2, rejected: one of in, out."),
+        ("mine,nrr,,,,,,no,2025-01-01,", "row 2, empty_comments: one of in, out."),
+        ("mine,nrr,0,,,,,,2025-01-01,", "row 2, window_days"),
+        ("nrr,nrr,60,,,,,,2025-01-01,", "row 2, variant: nrr, nrr_seller,"),
+    ],
+)
+def test_a_variant_that_nothing_can_compute_with_is_named(
+    warehouse: Warehouse, row: str, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        warehouse.load("metric_variants.csv", f"{VARIANTS}{row}\n")
+
+
+def test_an_outcome_is_one_that_variants_know(warehouse: Warehouse) -> None:
+    policy = "status_column,status_text,is_voided,valid_from,valid_to,outcome\n"
+    warehouse.load("outcome_policy.csv", f"{policy}return_status,Lost,true,2025-01-01,,rejected\n")
+    with pytest.raises(ConfigurationError, match="row 2, outcome: one of open, completed,"):
+        warehouse.load("outcome_policy.csv", f"{policy}return_status,Lost,true,2025-01-01,,gone\n")
 
 
 def test_the_same_text_written_otherwise_is_the_same_key(warehouse: Warehouse) -> None:
@@ -269,3 +332,45 @@ def test_settings_of_rules_that_nothing_can_follow_are_named(
 ) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(message)):
         with_shop(warehouse).load("quality_rules.csv", RULES + text)
+
+
+TYPES = "complaint_type,complaint_subtype,reason_code,valid_from,valid_to\n"
+
+
+def test_a_type_of_complaint_may_stand_for_any_reason_and_have_subtypes(
+    warehouse: Warehouse,
+) -> None:
+    warehouse.load(
+        "complaint_types.csv",
+        TYPES + "Order,,change_of_mind,2025-01-01,\nOrder,Paid twice,platform_issue,2025-01-01,\n",
+    )
+    assert [row[1:3] for row in warehouse.rows("complaint_types")] == [
+        (None, "change_of_mind"),
+        ("Paid twice", "platform_issue"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            "Order,,smelly,2025-01-01,\n",
+            "the reason_code of 'Order' is none of cancel_before_shipment,",
+        ),
+        (
+            "Order,,unmapped,2025-01-01,\norder ,,unmapped,2025-02-01,\n",
+            "rows 2 and 3: both are in",
+        ),
+        (",Paid twice,unmapped,2025-01-01,\n", "row 2, complaint_type: the value is missing"),
+    ],
+)
+def test_types_of_complaints_that_nothing_can_follow_are_named(
+    warehouse: Warehouse, rows: str, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        warehouse.load("complaint_types.csv", TYPES + rows)
+
+
+def test_hours_for_a_reply_are_a_whole_number(warehouse: Warehouse) -> None:
+    with pytest.raises(ConfigurationError, match="chat_reply_hours is a number of hours from 1"):
+        warehouse.load("metric_settings.csv", SETTINGS + "chat_reply_hours,12.5,2025-01-01,\n")

@@ -17,7 +17,7 @@ daily_run = dg.define_asset_job(
 )
 
 daily_schedule = dg.ScheduleDefinition(
-    name="daily_at_six",
+    name="daily",
     job=daily_run,
     cron_schedule=os.environ.get("FEEDBACK_SCHEDULE_CRON", "0 6 * * *"),
     execution_timezone=os.environ.get("FEEDBACK_SCHEDULE_TIMEZONE", "UTC"),

@@ -1,6 +1,7 @@
 """Quality: each rule of the gates is an asset check; a critical one that fails stops the run."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dagster as dg
 
@@ -41,7 +42,7 @@ def _gate(suite: Suite) -> dg.AssetChecksDefinition:
 
 def _check_result(result: QualityResult, key: dg.AssetKey) -> dg.AssetCheckResult:
     accepted = result.accepted_reason and f"Let pass once: {result.accepted_reason}"
-    is_stopping = result.severity == "critical" and not accepted and not result.contained
+    is_stopping = replace(result, passed=False).closes_gate
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=result.rule,

@@ -11,6 +11,9 @@ import duckdb
 
 from dagster_project.lib.ledger import FileEntry
 
+# Marts of days of which a row may change with what is known of any other day.
+_CHANGING_AS_A_WHOLE = ("reconciliation",)
+
 
 @dataclass(frozen=True)
 class AbsorbedFile:
@@ -146,6 +149,7 @@ def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
         "union select shop_id, date '1900-01-01' from marts.shop_metrics_daily"
         if is_anew
         else "from intermediate.int_touched__shop_days union all by name "
+        "from intermediate.int_touched__variant_days union all by name "
         "select shop_id, from_date from intermediate.int_touched__product_days"
     )
     con.execute(
@@ -153,11 +157,7 @@ def _note_unpublished_days(con: duckdb.DuckDBPyConnection) -> None:
         "select shop_id, min(from_date) as from_date "
         f"from (from unpublished.shop_days union all by name {computed}) group by shop_id"
     )
-    marts = con.execute(
-        "select table_name, bool_or(column_name = 'metric_date') from duckdb_columns() "
-        "where schema_name = 'marts' group by table_name"
-    ).fetchall()
-    for mart, is_daily in marts:
+    for mart, is_daily in _marts(con).items():
         if is_anew or con.execute(f"select 1 from changes.{mart} limit 1").fetchall():
             con.execute("insert into unpublished.marts values (?)", [mart])
         days = f" where {is_unpublished_day('m')}" if is_daily else ""
@@ -185,10 +185,19 @@ def unpublished_marts(
         "select 1 from unpublished.since where publication_id = ?", [publication_id]
     ).fetchall():
         return None
+    marts = con.execute("select distinct mart from unpublished.marts").fetchall()
+    is_daily = _marts(con)
+    return {mart: is_daily.get(mart, False) for (mart,) in marts}
+
+
+def _marts(con: duckdb.DuckDBPyConnection) -> dict[str, bool]:
+    """The marts, and whether rows of one change only on days that are computed again."""
     return dict(
         con.execute(
-            "select distinct mart, mart in (select table_name from duckdb_columns() where "
-            "schema_name = 'marts' and column_name = 'metric_date') from unpublished.marts"
+            "select table_name, bool_or(column_name = 'metric_date') "
+            "and table_name not in (select unnest(?)) from duckdb_columns() "
+            "where schema_name = 'marts' group by table_name",
+            [list(_CHANGING_AS_A_WHOLE)],
         ).fetchall()
     )
 

@@ -63,6 +63,7 @@ create table if not exists restatements (
     publication_id varchar, shop_id varchar, metric_date date, metric varchar,
     old_numerator bigint, old_denominator bigint, new_numerator bigint, new_denominator bigint
 );
+alter table restatements add column if not exists cause varchar;
 create or replace view current_files as
 select
     f.* replace (
@@ -338,6 +339,16 @@ class Ledger:
         ).fetchall()
         return {rule for (rule,) in rows}
 
+    def closed_rules(self, run_id: str) -> dict[str, bool]:
+        """Whether each rule that was checked in a run closes its gate; see QualityResult."""
+        rows = self.con.execute(
+            "select rule, bool_or(severity = 'critical' and not passed "
+            "and accepted_reason is null and contained is null) "
+            "from quality_results where run_id = ? group by rule order by rule",
+            [run_id],
+        )
+        return dict(rows.fetchall())
+
     def contained(self, run_id: str) -> list[str]:
         """What a run has set apart so that the rest could go on, in words."""
         rows = self.con.execute(
@@ -350,16 +361,13 @@ class Ledger:
     def add_publication(self, publication: Publication, restatements: pa.Table | None) -> None:
         """Keep what was published, and what it changed of days published before.
 
-        `restatements` has the columns of that table but the first.
+        `restatements` has the columns of that table.
         """
         self.con.execute("begin")
         self._insert("publications", [publication])
         if restatements is not None:
             self.con.register("_rows", restatements)
-            self.con.execute(
-                "insert into restatements by name select ? as publication_id, * from _rows",
-                [publication.publication_id],
-            )
+            self.con.execute("insert into restatements by name select * from _rows")
             self.con.unregister("_rows")
         self.con.execute(
             "insert into published_files by name "

@@ -11,7 +11,6 @@ import duckdb
 import pyarrow as pa
 
 from dagster_project.lib.contracts import all_rules
-from dagster_project.lib.database import OFFLINE
 from dagster_project.lib.errors import DamagedError, FeedbackError, GateClosedError
 from dagster_project.lib.increments import forget_published, note_published
 from dagster_project.lib.ledger import Ledger, Publication
@@ -30,7 +29,9 @@ from dagster_project.lib.publications import (
     switch,
     versions,
 )
-from dagster_project.lib.published_version import write_version
+from dagster_project.lib.published_version import append_rows, write_version
+from dagster_project.lib.restatements import TABLE as RESTATEMENTS
+from dagster_project.lib.restatements import restated_figures, restatements_of
 from dagster_project.lib.warehouse import (
     basis_fingerprint,
     code_version,
@@ -64,9 +65,7 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
         counts = write_version(
             con, ledger, building, previous.folder if previous and is_intact else None, frozen
         )
-        as_of, inputs = _run(con, run_id)
-        if ledger.withdrawn_by(run_id) and _is_basis(con, basis_fingerprint(data)):
-            inputs = inputs_fingerprint(data, ledger, _asked_as_of(con))
+        as_of, inputs, basis = _run(con, data, ledger, run_id)
     manifest: dict[str, Any] = {
         "publication_id": publication_id,
         "published_at": moment.isoformat(),
@@ -75,15 +74,20 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
         "as_of": as_of.isoformat() if as_of else None,
         "code_version": code_version(),
         "method": method_fingerprint(data),
+        "basis": basis,
         "inputs": inputs,
         "tables": counts,
     }
+    if previous and is_intact:
+        restated = restated_figures(previous, Version(building), manifest)
+        counts[RESTATEMENTS] += append_rows(building, RESTATEMENTS, restated)
     seal(building, manifest)
     put_in_place(building, publication_id)
     switch(data, publication_id)
     with open_warehouse(data.warehouse) as con:
         note_published(con, publication_id, frozen)
-    _record(data, ledger, Version(building.with_name(publication_id)))
+    published = Version(building.with_name(publication_id))
+    _record(ledger, published, restatements_of(published))
     drop_oldest(data, kept)
     return manifest
 
@@ -102,7 +106,7 @@ def catch_up(data: DataDir, ledger: Ledger) -> None:
     """Tell the ledger of a publication whose run died after readers saw it, before it was told."""
     version = current(data)
     if version and version.manifest and not ledger.knows_publication(version.publication_id):
-        _record(data, ledger, version)
+        _record(ledger, version, None if version.faults() else restatements_of(version))
 
 
 def roll_back(data: DataDir, ledger: Ledger, publication_id: str) -> Version:
@@ -123,10 +127,8 @@ def roll_back(data: DataDir, ledger: Ledger, publication_id: str) -> Version:
     return version
 
 
-def _record(data: DataDir, ledger: Ledger, version: Version) -> None:
+def _record(ledger: Ledger, version: Version, restatements: pa.Table | None) -> None:
     manifest = version.manifest
-    previous = manifest.get("previous")
-    before = next((v for v in versions(data) if v.publication_id == previous), None)
     as_of = manifest["as_of"]
     ledger.add_publication(
         Publication(
@@ -137,74 +139,32 @@ def _record(data: DataDir, ledger: Ledger, version: Version) -> None:
             inputs=manifest["inputs"],
             code_version=manifest["code_version"],
         ),
-        _restatements(before, version) if before and not before.faults() else None,
+        restatements,
     )
 
 
-def _run(con: duckdb.DuckDBPyConnection, run_id: str) -> tuple[date | None, str]:
-    row = con.execute("select run_id, inputs from raw.run").fetchone() or (None, "")
-    if row[0] != run_id:
+def _run(
+    con: duckdb.DuckDBPyConnection, data: DataDir, ledger: Ledger, run_id: str
+) -> tuple[date | None, str, str]:
+    """The last metric day, and the fingerprints of all that it was computed from, and its basis."""
+    found = con.execute("select run_id, as_of, inputs, basis from raw.run").fetchone()
+    if found is None or found[0] != run_id:
         raise GateClosedError(
             "The warehouse was made ready by another run; run the whole job, not the last step."
         )
-    as_of = con.execute("select as_of_date from intermediate.int_parameters").fetchone()
-    return (as_of[0] if as_of else None), row[1]
-
-
-def _is_basis(con: duckdb.DuckDBPyConnection, basis: str) -> bool:
-    return bool(con.execute("select 1 from raw.run where basis = ?", [basis]).fetchall())
-
-
-def _asked_as_of(con: duckdb.DuckDBPyConnection) -> date | None:
-    ((as_of,),) = con.execute("select as_of from raw.run").fetchall()
-    return as_of  # type: ignore[no-any-return]
+    _, asked_as_of, inputs, basis = found
+    if ledger.withdrawn_by(run_id) and basis == basis_fingerprint(data):
+        inputs = inputs_fingerprint(data, ledger, asked_as_of)
+    ((as_of,),) = con.execute("select max(as_of_date) from intermediate.int_parameters").fetchall()
+    return as_of, inputs, basis
 
 
 def _require_open_gates(ledger: Ledger, run_id: str) -> None:
-    results = ledger.con.execute(
-        "select rule, bool_or(severity = 'critical' and not passed "
-        "and accepted_reason is null and contained is null) "
-        "from quality_results where run_id = ? group by rule order by rule",
-        [run_id],
-    ).fetchall()
-    left_out = all_rules().keys() - {rule for rule, _ in results}
-    if left_out:
+    results = ledger.closed_rules(run_id)
+    if left_out := all_rules().keys() - results.keys():
         raise GateClosedError(
             f"Not checked in this run: {', '.join(sorted(left_out))}; run the whole job."
         )
-    closed = [rule for rule, is_closed in results if is_closed]
+    closed = [rule for rule, is_closed in results.items() if is_closed]
     if closed:
         raise GateClosedError(f"Closed: {', '.join(closed)}.")
-
-
-def _restatements(before: Version, after: Version) -> pa.Table:
-    """What changed of shop days that were published before: metric, old and new counts."""
-    with duckdb.connect(config=OFFLINE) as con:
-        return con.sql(
-            f"""
-            with figures as (
-                unpivot (
-                    select
-                        coalesce(o.shop_id, n.shop_id) as shop_id,
-                        coalesce(o.metric_date, n.metric_date) as metric_date,
-                        o.delivered_orders as old_denominator,
-                        n.delivered_orders as new_denominator,
-                        [o.negative_review_orders, n.negative_review_orders] as nrr,
-                        [o.seller_fault_return_orders, n.seller_fault_return_orders] as sfrr
-                    from {before.parquet("shop_metrics_daily")} as o
-                    left join {after.parquet("shop_metrics_daily")} as n
-                        on o.shop_id = n.shop_id and o.metric_date = n.metric_date
-                )
-                on nrr, sfrr into name metric value counts
-            )
-
-            select
-                shop_id, metric_date, metric,
-                counts[1] as old_numerator, old_denominator,
-                counts[2] as new_numerator, new_denominator
-            from figures
-            where counts[1] is distinct from counts[2]
-                or old_denominator is distinct from new_denominator
-            order by all
-            """
-        ).to_arrow_table()

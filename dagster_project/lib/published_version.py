@@ -8,7 +8,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
+from dagster_project.lib.database import OFFLINE
 from dagster_project.lib.increments import is_unpublished_day, unpublished_marts
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.sql import identifier, literal
@@ -22,8 +24,16 @@ MARTS = {
     "product_reason_metrics_daily": (
         ("shop_id", "product_key", "metric", "reason_code", "is_counted"), "metric_date"
     ),
+    "complaint_metrics_daily": (
+        ("shop_id", "complaint_type", "reason_code", "fault"), "metric_date"
+    ),
     "feedback_events": (("shop_id",), "event_id"),
     "metric_status_daily": (("shop_id", "metric"), "metric_date"),
+    "shop_forecast": (("shop_id", "metric"), "horizon_days"),
+    "feedback_costs": (("shop_id", "product_key", "metric", "reason_code"), "is_counted"),
+    "watchlist": (("shop_id",), "rank"),
+    "metric_variants_daily": (("shop_id", "variant"), "metric_date"),
+    "reconciliation": (("shop_id", "metric", "window_days"), "metric_date"),
 }  # fmt: skip
 # What the ledger adds: what each table is, and the query that makes it.
 LEDGER_TABLES = {
@@ -37,6 +47,13 @@ LEDGER_TABLES = {
         "The shops that stay as in an earlier publication, and the rules they break.",
         "select f.shop_id, f.rules, f.publication_id, p.as_of from current_frozen_shops as f "
         "left join publications as p using (publication_id) order by all",
+    ),
+    "metric_restatements": (
+        "Figures of days published before that became others, by which publication, and why.",
+        "select r.publication_id, p.published_at, r.shop_id, r.metric_date, r.metric, "
+        "r.old_numerator, r.old_denominator, r.new_numerator, r.new_denominator, r.cause "
+        "from restatements as r inner join publications as p using (publication_id) "
+        "order by all",
     ),
     "rejected_rows": (
         "The rows that were set aside, by file, row, column and rule.",
@@ -98,6 +115,17 @@ def write_version(
     return counts
 
 
+def append_rows(folder: Path, table: str, rows: pa.Table) -> int:
+    """Add rows, with the table's columns, to a table of the version in `folder`; count them."""
+    with duckdb.connect(config=OFFLINE) as con:
+        attach_publication(con, folder)
+        con.register("_rows", rows)
+        con.execute(f"insert into {_published(table)} by name select * from _rows")
+        write_parquet(con, table, folder)
+        con.execute("detach publication")
+    return int(rows.num_rows)
+
+
 def attach_publication(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Open the version's DuckDB file, or make it, as the database `publication`."""
     con.execute(
@@ -130,7 +158,7 @@ def _replace_days(con: duckdb.DuckDBPyConnection, mart: str) -> None:
 def _with_frozen(mart: str, previous: Path | None) -> str:
     """The mart's rows, but of frozen shops those of the version before."""
     rows = f"from marts.{mart} as m where {_IS_NOT_FROZEN}"
-    if previous:
+    if previous and _parquet(previous, mart).exists():  # else it was made before there was one
         old = f"read_parquet({literal(str(_parquet(previous, mart)))})"
         rows += f" union all by name from {old} as m where not ({_IS_NOT_FROZEN})"
     return f"({rows})"

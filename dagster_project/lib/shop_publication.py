@@ -16,7 +16,7 @@ from dagster_project.lib.sql import identifier, literal
 from dagster_project.lib.text import printable
 
 # `quality_results` counts the rows of all shops together; it stays with the agency.
-_TABLES = (*MARTS, "frozen_shops", "files", "rejected_rows")
+_TABLES = (*MARTS, "metric_restatements", "frozen_shops", "files", "rejected_rows")
 # Texts that may name another shop: a workbook of several, a refused file of the wrong one.
 _TEXTS = {"files": ("file_name", "message"), "rejected_rows": ("source_file", "message")}
 _HIDDEN = "[another shop]"

@@ -21,9 +21,11 @@ from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version
 from dagster_project.lib.steps import Step
+from dagster_project.lib.text import printable
 
 _STATUS_STYLES = {"ok": "green", "at_risk": "yellow", "breach": "bold red"}
 _TOP = 3
+_IN_FULL = 2
 # Frozen shops end on another day; they have a table of their own.
 _LAST_DAY = (
     "(select max(metric_date) from shop_metrics_daily "
@@ -34,6 +36,7 @@ _LAST_DAY = (
 def summarise(marts: duckdb.DuckDBPyConnection) -> RenderableType:
     """Rates against targets, top reasons and products, rejects and unmapped reasons."""
     parts = [
+        _in_danger(marts),
         _frozen_shops(marts),
         _rates(marts),
         _top_reasons(marts),
@@ -161,6 +164,59 @@ def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
     return table
 
 
+def _in_danger(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
+    """In ten lines at most: who is near a target, since when, why, what to do, what then."""
+    rows = marts.execute(
+        f"""
+        with worst as (
+            select *, case metric when 'sfrr' then 'sfrr' else 'nrr' end as family
+            from metric_status_daily
+            where metric_date = {_LAST_DAY} and status in ('breach', 'at_risk')
+            qualify row_number() over (
+                partition by shop_id order by status = 'breach' desc, rate / target desc, metric
+            ) = 1
+        )
+
+        select
+            s.shop_id, s.metric, s.rate, s.target, s.breach_since, s.days_in_breach,
+            w.product_name, w.orders, w.top_reason, w.advice,
+            f.recovery_date, f.clean_orders_to_recover, f.orders_to_breach
+        from worst as s
+        left join shop_forecast as f
+            on s.shop_id = f.shop_id and s.metric = f.metric and f.horizon_days = 1
+        left join watchlist as w on s.shop_id = w.shop_id and s.family = w.metric
+        qualify row_number() over (partition by s.shop_id order by w.rank) = 1
+        order by s.status = 'breach' desc, s.rate / s.target desc, s.shop_id
+        """
+    ).fetchall()
+    if not rows:
+        return None
+    lines = []
+    for shop, metric, rate, target, since, days, *what, recovery, clean, room in rows[:_IN_FULL]:
+        state = f"in breach since {since} ({days} days)" if since else "at risk"
+        lines.append(
+            f"{shop}: {metric} {_percent(rate)}, target below {_percent(target)}; {state}."
+        )
+        product, orders, reason, advice = what
+        if orders:
+            name = (product or "a product without name")[:40]
+            lines.append(f"  Because of {name}: {orders} orders, mostly {reason}.")
+            lines.append(f"  {advice or 'Nothing that the seller can do about that reason.'}")
+        else:
+            lines.append("  No single product stands out; the top reasons are below.")
+        if since:
+            ends = f"Ends on {recovery}" if recovery else "Does not end within a window"
+            lines.append(f"  {ends} if nothing new happens, or after {clean:,} clean orders.")
+        else:
+            lines.append(f"  Negative orders that still fit under the target: {room}.")
+    others = ", ".join(
+        f"{shop} ({metric} {_percent(rate)})" for shop, metric, rate, *_ in rows[_IN_FULL:]
+    )
+    if others:
+        lines.append(f"Also: {printable(others, 110)}")
+    return Group(Text.assemble(("In danger\n", "bold"), "\n".join(lines)), "")
+
+
 def _frozen_shops(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     rows = marts.execute(
         "select shop_id, publication_id, cast(as_of as varchar), rules from frozen_shops "
@@ -278,6 +334,7 @@ def _unknown_values(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
                 unmapped_reason as value,
                 case
                     when source = 'review' then 'reason of an override, passed over'
+                    when source = 'complaint' then 'type of complaint, counted as unclassified'
                     else 'return reason, not counted'
                 end as what
             from feedback_events

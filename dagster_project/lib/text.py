@@ -38,3 +38,8 @@ def printable(text: str, limit: int = 120) -> str:
     """Outside text made safe for a line of a message: control characters shown, cut at `limit`."""
     shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def spreadsheet_safe(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula: led by an apostrophe where it might."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -20,8 +20,10 @@ from tests.reference.compute import (
     sku_of,
 )
 from tests.reference.model import (
+    Chat,
     Complaint,
     OrderLine,
+    PlatformMetric,
     Product,
     ReturnLine,
     Review,
@@ -46,6 +48,22 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "sfrr",
         "nrr_state",
         "sfrr_state",
+        "complaint_orders",
+        "negative_feedback_orders",
+        "product_negative_feedback_orders",
+        "service_negative_feedback_orders",
+        "complaint_rate",
+        "negative_feedback_rate",
+        "product_negative_feedback_rate",
+        "service_negative_feedback_rate",
+        "complaint_state",
+        "negative_feedback_state",
+        "chats",
+        "chats_replied_in_time",
+        "chat_reply_rate",
+        "median_reply_hours",
+        "p90_reply_hours",
+        "chat_state",
     ),
     "product_metrics_daily": (
         "delivered_orders",
@@ -65,6 +83,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "rank",
     ),
     "product_reason_metrics_daily": ("is_counted", "orders"),
+    "complaint_metrics_daily": (
+        "category",
+        "fault",
+        "is_counted",
+        "orders",
+        "delivered_orders",
+        "rate",
+    ),
     "feedback_events": (
         "order_id",
         "product_key",
@@ -74,6 +100,76 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "category",
         "fault",
         "is_negative",
+        "complaint_type",
+        "reason_rule",
+    ),
+    "metric_status_daily": (
+        "orders",
+        "delivered_orders",
+        "rate",
+        "target",
+        "status",
+        "target_confidence",
+        "rate_low",
+        "rate_high",
+        "is_reliable",
+        "breach_since",
+        "days_in_breach",
+    ),
+    "shop_forecast": (
+        "as_of_date",
+        "forecast_date",
+        "orders_if_nothing_new",
+        "expected_orders",
+        "expected_delivered_orders",
+        "rate_if_nothing_new",
+        "expected_rate",
+        "target",
+        "status_if_nothing_new",
+        "expected_status",
+        "orders_to_breach",
+        "clean_orders_to_recover",
+        "recovery_date",
+    ),
+    "feedback_costs": (
+        "as_of_date",
+        "orders",
+        "currency",
+        "revenue",
+        "refunds",
+        "compensation",
+        "net_refunds",
+    ),
+    "watchlist": (
+        "as_of_date",
+        "orders",
+        "delivered_orders",
+        "rate",
+        "threshold",
+        "excess_orders",
+        "rate_change",
+        "top_reason",
+        "top_reason_orders",
+        "advice_area",
+        "advice",
+        "platform_steps",
+        "currency",
+        "revenue",
+        "net_refunds",
+    ),
+    "metric_variants_daily": ("metric", "numerator", "denominator", "rate"),
+    "reconciliation": (
+        "platform_value",
+        "rate",
+        "difference",
+        "nearest_variant",
+        "nearest_rate",
+        "nearest_difference",
+        "explained_by",
+        "explained_by_rate",
+        "explained_by_mean_difference",
+        "explained_by_days",
+        "is_explained",
     ),
 }
 """The columns that are compared, next to the key columns of each table."""
@@ -227,6 +323,8 @@ def describe(case: ShopCase) -> str:
         *case.overrides,
         *case.return_lines,
         *case.complaints,
+        *case.platform_metrics,
+        *case.chats,
     ]
     for file in sorted(case.files, key=lambda file: (file.dataset, file.exported_at)):
         rows = [version for version in versions if version.file == file]
@@ -264,7 +362,13 @@ def _summary(version: Version) -> str:
         )
     if isinstance(version, Complaint):
         about = f"order {version.order_id} sku {version.sku_id}"
-        return f"complaint {version.complaint_id} {about} {times}"
+        of_type = f"type {version.complaint_type!r} / {version.complaint_subtype!r}"
+        return f"complaint {version.complaint_id} {about} {times} {of_type}"
+    if isinstance(version, PlatformMetric):
+        window = f"over {version.window_days} days"
+        return f"shown {version.metric} {version.metric_date} {window}: {version.value}"
+    if isinstance(version, Chat):
+        return f"chat {version.conversation_id} {times} by {version.initiated_by!r}"
     if isinstance(version, ReviewOverride):
         return f"override of review {version.review_id} {times} reason {version.reason_code!r}"
     if isinstance(version, Product):
@@ -280,6 +384,7 @@ def latest_time(case: ShopCase) -> datetime | None:
         *case.reviews,
         *case.return_lines,
         *case.complaints,
+        *case.chats,
     ]
     times = [time for version in versions for time in event_times(version)]
     return max(times) if times else None

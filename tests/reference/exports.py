@@ -1,39 +1,39 @@
 """Random shops as export files, in the layouts that sellers have."""
 
 import csv
+import dataclasses
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.reference.model import (
+    Chat,
     Complaint,
     File,
     OrderLine,
+    PlatformMetric,
     Product,
     ReturnLine,
     Review,
     ReviewOverride,
+    Settings,
     Shop,
     ShopCase,
+    Target,
+    Variant,
 )
+from tests.reference.money import CURRENCIES, compensation, line_amount, requested_amount
 
 Row = dict[str, Any]
 
-CURRENCIES = {
-    "ID": "IDR",
-    "TH": "THB",
-    "VN": "VND",
-    "PH": "PHP",
-    "MX": "MXN",
-    "BR": "BRL",
-    "GB": "GBP",
-    "US": "USD",
-}
+FIRST_DAY = date(2010, 1, 1)
+"""The first day that settings are written for."""
+
 MONEY = {"TH": "฿249.00", "VN": "82.912₫", "US": "$23.00", "BR": "R$ 62,90", "ID": "25000"}
 
 ORDERS_HEADER = [
@@ -49,6 +49,7 @@ ORDERS_HEADER = [
     "Quantity",
     "Sku Quantity of return",
     "SKU Unit Original Price",
+    "SKU Subtotal After Discount",
     "Order Amount",
     "Created Time",
     "Delivered Time",
@@ -118,14 +119,26 @@ COMPLAINTS_HEADER = [
     "status",
     "resolved_at",
 ]
+CHATS_HEADER = [
+    "conversation_id",
+    "order_id",
+    "started_at",
+    "first_reply_at",
+    "initiated_by",
+    "is_automated_reply",
+    "satisfaction",
+]
 OVERRIDES_HEADER = ["review_id", "reason_code", "decided_at", "decided_by", "why"]
+PLATFORM_METRICS_HEADER = ["metric_date", "metric", "value", "window_days"]
 HEADERS = {
     "orders": ORDERS_HEADER,
     "returns": RETURNS_HEADER,
     "reviews": REVIEWS_HEADER,
     "products": PRODUCTS_HEADER,
     "complaints": COMPLAINTS_HEADER,
+    "chats": CHATS_HEADER,
     "review_overrides": OVERRIDES_HEADER,
+    "platform_metrics": PLATFORM_METRICS_HEADER,
 }
 
 NOT_IN_OLDER_RETURNS = (
@@ -184,7 +197,9 @@ def build_case(shop: Shop, drafts: Iterable[Draft]) -> ShopCase:
         "returns": ReturnLine,
         "products": Product,
         "complaints": Complaint,
+        "chats": Chat,
         "review_overrides": ReviewOverride,
+        "platform_metrics": PlatformMetric,
     }
     for draft in drafts:
         content = render(shop, draft)
@@ -208,7 +223,9 @@ def build_case(shop: Shop, drafts: Iterable[Draft]) -> ShopCase:
         return_lines=tuple(versions["returns"]),
         products=tuple(versions["products"]),
         complaints=tuple(versions["complaints"]),
+        chats=tuple(versions["chats"]),
         overrides=tuple(versions["review_overrides"]),
+        platform_metrics=tuple(versions["platform_metrics"]),
         contents=tuple(contents),
     )
 
@@ -245,9 +262,18 @@ def _cells(shop: Shop, draft: Draft, row: Row, number: int) -> dict[str, str | N
         return _review_cells(shop, row, draft.style)
     if draft.dataset == "complaints":
         return _complaint_cells(shop, row, draft.style)
+    if draft.dataset == "chats":
+        return {
+            **row,
+            "started_at": _own_time(shop, row["started_at"], draft.style),
+            "first_reply_at": _own_time(shop, row["first_reply_at"], draft.style),
+            "is_automated_reply": "false" if number % 2 else "true",
+        }
     if draft.dataset == "review_overrides":
         decided_at = _own_time(shop, row["decided_at"], draft.style)
         return {**row, "decided_at": decided_at, "decided_by": "Ms. Lee", "why": "read it again"}
+    if draft.dataset == "platform_metrics":
+        return _platform_cells(row, number)
     return {**row, "variation": "Default", "category": "Household"}
 
 
@@ -266,6 +292,7 @@ def _order_cells(shop: Shop, row: Row, number: int) -> dict[str, str | None]:
         "Quantity": "1",
         "Sku Quantity of return": "0",
         "SKU Unit Original Price": MONEY.get(shop.region, "249.00"),
+        "SKU Subtotal After Discount": str(line_amount(row["order_id"])),
         "Order Amount": MONEY.get(shop.region, "249.00"),
         "Created Time": _order_time(shop, row["created_at"]),
         "Delivered Time": _order_time(shop, row["delivered_at"]),
@@ -292,11 +319,13 @@ def _return_cells(shop: Shop, row: Row, number: int) -> dict[str, str | None]:
         "Return Type": ["Return and refund", "Refund only", ""][number % 3],
         "Time Requested": day_first(row["requested_at"]),
         "Return Reason": row["return_reason"],
-        "Return unit price": MONEY.get(shop.region, "249.00"),
+        "Return unit price": str(requested_amount(row["return_order_id"])),
         "Return Quantity": "1",
         "Return Status": row["return_status"],
         "Return Sub Status": row["return_sub_status"],
         "Refund Time": day_first(row["refunded_at"]),
+        "Compensation Status": compensation(row["return_order_id"])[0],
+        "Compensation Amount": str(compensation(row["return_order_id"])[1]),
         "Buyer Note": "call me, neighbour knows",
         "return_reason": row["return_reason_code"],
         "arbitration_status": row["arbitration_status"],
@@ -312,10 +341,19 @@ def _review_cells(shop: Shop, row: Row, style: Style) -> dict[str, str | None]:
     }
 
 
+def _platform_cells(row: Row, number: int) -> dict[str, str | None]:
+    value, window_days = row["value"], row["window_days"]
+    return {
+        "metric_date": row["metric_date"].isoformat(),
+        "metric": row["metric"],
+        "value": f"{value * 100:.2f}%" if number % 2 else f"{value:.4f}",
+        "window_days": None if window_days is None else str(window_days),
+    }
+
+
 def _complaint_cells(shop: Shop, row: Row, style: Style) -> dict[str, str | None]:
     return {
         **row,
-        "complaint_type": "Fulfillment & Delivery",
         "complaint_detail": 'said "where is it",\ntwice',
         "created_at": _own_time(shop, row["created_at"], style),
         "status": "Open" if row["resolved_at"] is None else "Closed",
@@ -344,6 +382,62 @@ def _own_time(shop: Shop, time: datetime | None, style: Style) -> str:
         return time.isoformat(sep=" ")
     in_utc = time.replace(tzinfo=ZoneInfo(shop.timezone)).astimezone(ZoneInfo("UTC")).isoformat()
     return in_utc.replace("+00:00", "Z") if style.own_times == "zulu" else in_utc
+
+
+OWN_VARIANTS = (
+    Variant("own_week", "nrr", 7, denominator="created", anchor="period"),
+    Variant("own_seller", "nrr_seller", rating="latest", empty_comments="in"),
+    Variant("own_product", "nrr_product", 45, rating="initial", empty_comments="out"),
+    Variant("own_service", "nrr_service", 30, anchor="period"),
+    Variant("own_strict", "sfrr", denominator="created", rejected="out"),
+    Variant("own_mild", "sfrr", 60, anchor="period", rejected="in"),
+    Variant("own_changing", "nrr", 10, valid_to=date(2024, 3, 20)),
+    Variant("own_changing", "nrr", 60, anchor="period", valid_from=date(2024, 3, 25)),
+)
+"""Variants of a data directory's own that together make every choice there is."""
+
+
+# Random shops are small and much complained of: targets and volumes that tell them apart.
+OWN_TARGETS = (
+    Target("ID", "nrr", 0.2, confidence="house"),
+    Target("ID", "nrr", 0.4, shop_id="shop-001", confidence="house"),
+    Target("TH", "sfrr", 0.25, date(2024, 2, 10), date(2024, 3, 20), confidence="house"),
+    Target("TH", "sfrr", 0.1, date(2024, 3, 25), confidence="house"),
+    Target("PH", "nrr_seller", 0.3, confidence="house"),
+    Target("BR", "nrr_product", 0.1, confidence="house"),
+    Target("GB", "nrr", 0.25, confidence="house"),
+    Target("GB", "sfrr", 0.25, confidence="house"),
+)
+OWN_SETTINGS = Settings(
+    variants=Settings().variants + OWN_VARIANTS,
+    targets=Settings().targets + OWN_TARGETS,
+    min_delivered_orders=5,
+)
+"""The settings of a data directory in which `write_own_settings` has written."""
+
+
+def write_own_settings(data_dir: Path) -> None:
+    """Write what OWN_SETTINGS has beside the bundled settings."""
+    folder = data_dir / "settings"
+    folder.mkdir()
+    _write_setting(folder / "metric_variants.csv", OWN_VARIANTS)
+    _write_setting(folder / "metric_targets.csv", OWN_TARGETS, source="")
+    (folder / "metric_settings.csv").write_text(
+        "setting,value,valid_from,valid_to\n"
+        f"min_delivered_orders,{OWN_SETTINGS.min_delivered_orders},{FIRST_DAY},\n"
+    )
+
+
+def _write_setting(path: Path, rows: Sequence[Variant] | Sequence[Target], **more: str) -> None:
+    names = [field.name for field in dataclasses.fields(rows[0])]
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["variant" if name == "code" else name for name in (*names, *more)])
+        for row in rows:
+            values = dataclasses.replace(row, valid_from=max(row.valid_from, FIRST_DAY))
+            cells = [getattr(values, name) for name in names]
+            cells = ["" if cell in (None, date.max) else cell for cell in cells]
+            writer.writerow([*cells, *more.values()])
 
 
 def write_case(data_dir: Path, shops: list[ShopCase]) -> None:

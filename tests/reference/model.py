@@ -3,8 +3,14 @@
 All date-times are naive and shop-local. A blank cell is None.
 """
 
+import csv
+import functools
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+SEEDS = Path(__file__).parents[2] / "dbt_project" / "seeds"
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,20 @@ class Complaint(Version):
     complaint_id: str
     order_id: str | None
     sku_id: str | None
+    complaint_type: str | None
+    complaint_subtype: str | None
     created_at: datetime
     resolved_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Chat(Version):
+    """A row of the chats export; a blank `initiated_by` is the buyer."""
+
+    conversation_id: str
+    started_at: datetime
+    first_reply_at: datetime | None
+    initiated_by: str | None
 
 
 @dataclass(frozen=True)
@@ -115,6 +133,16 @@ class Product(Version):
 
 
 @dataclass(frozen=True)
+class PlatformMetric(Version):
+    """A row of the platform metrics: a figure that the seller noted from the screen."""
+
+    metric_date: date
+    metric: str
+    value: float
+    window_days: int | None
+
+
+@dataclass(frozen=True)
 class ShopCase:
     """All that was ever exported for one shop, with the rendered bytes of each file if any."""
 
@@ -125,7 +153,9 @@ class ShopCase:
     return_lines: tuple[ReturnLine, ...] = ()
     products: tuple[Product, ...] = ()
     complaints: tuple[Complaint, ...] = ()
+    chats: tuple[Chat, ...] = ()
     overrides: tuple[ReviewOverride, ...] = ()
+    platform_metrics: tuple[PlatformMetric, ...] = ()
     contents: tuple[bytes, ...] = ()
 
 
@@ -154,27 +184,86 @@ class ReasonText:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A text of a status column and whether it voids the request."""
+    """A text of a status column, whether it voids the request and whether it says: rejected."""
 
     status: str
     voids: bool
+    is_rejection: bool = field(default=False, kw_only=True)
+    valid_from: date = date.min
+    valid_to: date = date.max
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Another definition of a metric; None leaves the choice as it is without the variant."""
+
+    code: str
+    metric: str
+    window_days: int | None = None
+    denominator: str | None = None
+    anchor: str | None = None
+    rating: str | None = None
+    rejected: str | None = None
+    empty_comments: str | None = None
+    valid_from: date = date.min
+    valid_to: date = date.max
+
+
+@dataclass(frozen=True)
+class ComplaintType:
+    """What a type of complaint stands for; without a subtype it is for all that have no row."""
+
+    type: str
+    subtype: str | None
+    reason_code: str
     valid_from: date = date.min
     valid_to: date = date.max
 
 
 @dataclass(frozen=True)
 class ClassificationRule:
-    """A review text that contains `words`, whatever the case, has this reason."""
+    """A row of the classification rules; reason_code may be (negation) or (break)."""
 
-    words: str
+    pattern: str
     reason_code: str
+    rule_id: str = "rule"
+    language: str = "en"
+    unless: str | None = None
+    priority: int = 0
     valid_from: date = date.min
     valid_to: date = date.max
 
 
+@dataclass(frozen=True)
+class Target:
+    """What a metric is to stay below in a region, or in one shop of it."""
+
+    region: str
+    metric: str
+    target: float
+    valid_from: date = date.min
+    valid_to: date = date.max
+    shop_id: str | None = None
+    confidence: str = "official"
+
+
+def _default_targets() -> tuple[Target, ...]:
+    """Give the targets that a source states."""
+    thai = [
+        Target("TH", metric, 0.005, date(2025, 6, 18))
+        for metric in ("nrr_seller", "nrr_product", "nrr_service")
+    ]
+    return (
+        *thai,
+        Target("VN", "nrr", 0.005, date(2023, 11, 13), confidence="third_party"),
+        Target("ID", "sfrr", 0.015, date(2025, 9, 4)),
+        Target("MY", "sfrr", 0.015, date(2026, 3, 11), confidence="third_party"),
+    )
+
+
 def _default_reasons() -> tuple[Reason, ...]:
-    """Give the reason list of the metric definitions, section Reasons."""
-    review, returned, both = (True, False), (False, True), (True, True)
+    """Give the reason list of the metric definitions, section Reasons, and those of complaints."""
+    review, returned, both, neither = (True, False), (False, True), (True, True), (False, False)
     rows = [
         ("defective_or_low_quality", "product", "seller", review),
         ("defective", "product", "seller", returned),
@@ -200,6 +289,9 @@ def _default_reasons() -> tuple[Reason, ...]:
         ("no_comment", "other", "unknown", review),
         ("unclassified", "other", "unknown", review),
         ("unmapped", "other", "unknown", returned),
+        ("poor_service", "service", "seller", neither),
+        ("delivery_issue", "logistics", "logistics", neither),
+        ("platform_issue", "platform", "platform", neither),
     ]
     return tuple(Reason(code, category, fault, *marks) for code, category, fault, marks in rows)
 
@@ -302,10 +394,75 @@ def _default_outcomes() -> tuple[Outcome, ...]:
     voiding = ["Canceled", "Cancelled", "Request Canceled", "Refund rejected", "Rejected"]
     voiding += ["Not sent back in time", "Seller won arbitration", "SUPPORT_SELLER"]
     counting = ["To process", "In process", "Completed", "SUPPORT_BUYER", "IN_PROGRESS"]
+    rejections = ("Refund rejected", "Rejected")
     return tuple(
-        [Outcome(status, voids=True) for status in voiding]
+        [Outcome(text, voids=True, is_rejection=text in rejections) for text in voiding]
         + [Outcome(status, voids=False) for status in counting]
     )
+
+
+def _default_variants() -> tuple[Variant, ...]:
+    """Give the definitions of the sources that disagree, each metric's own among them."""
+    return (
+        Variant("nrr", "nrr"),
+        Variant("nrr_60d", "nrr", window_days=60),
+        Variant("nrr_created", "nrr", denominator="created"),
+        Variant("nrr_period", "nrr", anchor="period"),
+        Variant("nrr_initial", "nrr", rating="initial"),
+        Variant("nrr_commented", "nrr", empty_comments="out"),
+        Variant("nrr_60d_initial", "nrr", window_days=60, rating="initial"),
+        Variant("nrr_seller", "nrr_seller"),
+        Variant("nrr_seller_period", "nrr_seller", anchor="period"),
+        Variant("nrr_seller_commented", "nrr_seller", empty_comments="out"),
+        Variant("sfrr", "sfrr"),
+        Variant("sfrr_60d", "sfrr", window_days=60),
+        Variant("sfrr_created", "sfrr", denominator="created"),
+        Variant("sfrr_period", "sfrr", anchor="period"),
+        Variant("sfrr_rejected", "sfrr", rejected="in"),
+        Variant("sfrr_60d_created", "sfrr", window_days=60, denominator="created"),
+    )
+
+
+def _default_complaint_types() -> tuple[ComplaintType, ...]:
+    """Give what the platform's types of complaints stand for, as this project reads them."""
+    by_subtype = {
+        "Product quality": "defective_or_low_quality",
+        "Incorrect or missing items": "wrong_item",
+        "Incorrect item": "wrong_item",
+        "Missing item": "missing_item",
+        "Poor service": "poor_service",
+        None: "unclassified",
+    }
+    by_type = {
+        "Order": "unclassified",
+        "Fulfillment & Delivery": "delivery_issue",
+        "Fraud & Risk Control": "platform_issue",
+        "Payments": "platform_issue",
+        "Promotion & Coupon": "platform_issue",
+    }
+    types = [ComplaintType(name, None, code) for name, code in by_type.items()]
+    for name in ("After Sale", "Complaint"):
+        types += [ComplaintType(name, subtype, code) for subtype, code in by_subtype.items()]
+    return tuple(types)
+
+
+@functools.cache
+def _default_classification() -> tuple[ClassificationRule, ...]:
+    """Give the bundled classification rules: there are too many to write them down twice."""
+    with SEEDS.joinpath("classification_rules.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(
+            ClassificationRule(
+                pattern=row["pattern"],
+                reason_code=row["reason_code"],
+                rule_id=row["rule_id"],
+                language=row["language"],
+                unless=row["unless"] or None,
+                priority=int(row["priority"]),
+                valid_from=date.fromisoformat(row["valid_from"]),
+                valid_to=date.fromisoformat(row["valid_to"]) if row["valid_to"] else date.max,
+            )
+            for row in csv.DictReader(file)
+        )
 
 
 @dataclass(frozen=True)
@@ -318,4 +475,11 @@ class Settings:
     reasons: tuple[Reason, ...] = field(default_factory=_default_reasons)
     reason_texts: tuple[ReasonText, ...] = field(default_factory=_default_reason_texts)
     outcomes: tuple[Outcome, ...] = field(default_factory=_default_outcomes)
-    classification: tuple[ClassificationRule, ...] = ()
+    variants: tuple[Variant, ...] = field(default_factory=_default_variants)
+    platform_rounding: Decimal = Decimal("0.0001")
+    targets: tuple[Target, ...] = field(default_factory=_default_targets)
+    at_risk_share_of_target: float = 0.8
+    min_delivered_orders: int = 200
+    complaint_types: tuple[ComplaintType, ...] = field(default_factory=_default_complaint_types)
+    chat_reply_hours: int = 12
+    classification: tuple[ClassificationRule, ...] = field(default_factory=_default_classification)

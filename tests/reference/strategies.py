@@ -64,6 +64,46 @@ REVIEW_TEXTS = [
     'qwx "zzt", vbn',
     "กขฃคฅ",
 ]
+COMPLAINTS = [
+    "broken",
+    "not broken",
+    "it is NOT at all Broken",
+    "no charger in the box",
+    "not late but wrong size",
+    "sooo laaate",
+    "a dead line of work",
+    "the courier threw it",
+    "don\u2019t work",
+    "tidak rusak",
+    "barang rusak",
+    "salah kirim warna",
+    "tak sampai lagi",
+    "ของไม่แตก",
+    "ของแตก",
+    "แตกต่างจากที่คิด",
+    "ส่งช้ามากกก",
+    "เเตกหมด",
+    "không hỏng",
+    "hang bi hong",
+    "màu hồng",
+    "giao thiếu 1 cái",
+    "hindi naman sira",
+    "sira agad",
+    "kulang ng isa",
+    "não veio quebrado",
+    "veio quebrado",
+    "nao recebi o produto",
+    "no llegó roto",
+    "mala calidad",
+    "falta una pieza",
+    "没有坏",
+    "坏了",
+    "快递太慢",
+    "颜色跟图片不一样",
+    "love it 😍",
+    "ok",
+]
+JOINTS = [" ", ", ", ". ", " but ", " and ", " tapi ", " แต่", "，", "\n", " 😡 "]
 SELLER_REASONS = [
     "Product doesn't match description",
     "Product doesn\u2019t match description",
@@ -95,6 +135,19 @@ REASON_CODES = [
     "buyer_refund_package_didn\u2019t_arrive_on_time",
     "ecom_order_delivered_refund_reason_no_need",
     "zzz_no_such_code",
+]
+
+
+COMPLAINT_TYPES = [
+    ("After Sale", "Product quality"),
+    ("AFTER  SALE", "Missing item"),
+    ("After Sale", "Zzz no such subtype"),
+    ("After Sale", None),
+    ("Complaint", " poor service"),
+    ("Fulfillment & Delivery", "Product quality"),
+    ("Payments", None),
+    ("Zzz no such type", "Product quality"),
+    (None, None),
 ]
 
 
@@ -190,9 +243,11 @@ _NAME_STARTS = {
     "reviews": "reviews-",
     "products": "products_",
     "complaints": "complaints-",
+    "chats": "chats-",
     "review_overrides": "review-overrides-",
+    "platform_metrics": "platform-metrics-",
 }
-OWN_LAYOUTS = ("reviews", "complaints", "review_overrides")
+OWN_LAYOUTS = ("reviews", "complaints", "chats", "review_overrides")
 """Datasets of the project's own layout whose times may be written in several ways."""
 
 
@@ -458,8 +513,16 @@ def _review_target(shop: _Shop, order: list[Line]) -> Row:
     return {"sku_id": sku_id, "product_id": product_id}
 
 
+def _comment(rng: random.Random) -> str:
+    comment: str = _pick(rng, COMPLAINTS)
+    for _ in range(_pick(rng, [0, 0, 1, 2])):
+        comment += _pick(rng, JOINTS) + _pick(rng, COMPLAINTS)
+    return comment
+
+
 def _judgement(rng: random.Random) -> Row:
     texts: list[str | None] = [None, "   ", *REVIEW_TEXTS]
+    texts += [_comment(rng) for _ in texts]
     issues: list[str | None] = [None, None, _pick(rng, REVIEW_CODES), _pick(rng, REVIEW_CODES)]
     issue_type = _pick(rng, NOT_REVIEW_CODES) if _chance(rng, 10) else _pick(rng, issues)
     return {
@@ -630,6 +693,7 @@ def _add_complaints(shop: _Shop, lines: list[Line]) -> None:
                 "sku_id": shop.ids.next(1) if _chance(rng, 5) else _pick(rng, sku_ids),
                 "created_at": created_at,
                 "resolved_at": _after(rng, created_at, 20) if _chance(rng, 60) else None,
+                **_complaint_type(rng),
             }
         )
     for moment in _moments(rng, "complaints", rng.randint(1, 3)):
@@ -638,9 +702,76 @@ def _add_complaints(shop: _Shop, lines: list[Line]) -> None:
             if complaint["created_at"] > moment.exported_at:
                 continue
             is_open = (complaint["resolved_at"] or datetime.max) > moment.exported_at
-            rows.append({**complaint, **({"resolved_at": None} if is_open else {})})
+            row = {**complaint, **({"resolved_at": None} if is_open else {})}
+            rows.append({**row, **(_complaint_type(rng) if _chance(rng, 5) else {})})
         shop.add("complaints", moment, rows)
     shop.finish("complaints")
+
+
+# ---------------------------------------------------------------- what the platform shows
+
+SHOWN = [0.0, 0.0045, 0.0769, 0.1, 0.1429, 0.2, 0.25, 0.3333, 0.4, 0.5, 0.6667, 1.0]
+"""Shares such as few orders give, rounded as a screen rounds them."""
+
+
+def _add_platform_metrics(shop: _Shop) -> None:
+    rng = shop.rng
+    metrics = ["nrr", "NRR", "sfrr", "nrr_seller", "nrr_product", "zzz_no_such_metric"]
+    noted: list[Row] = [
+        {
+            "metric_date": START + timedelta(days=rng.randint(20, (LAST_DAY - START).days)),
+            "metric": _pick(rng, metrics),
+            "value": _pick(rng, SHOWN),
+            "window_days": _pick(rng, [None, 30, 30, 60, 45]),
+        }
+        for _ in range(rng.randint(5, 60))
+    ]
+    for moment in _moments(rng, "platform_metrics", rng.randint(1, 3)):
+        rows = []
+        for row in noted:
+            if row["metric_date"] <= moment.exported_at.date() and _chance(rng, 80):
+                rows.append({**row, "value": _pick(rng, SHOWN)} if _chance(rng, 10) else row)
+        shop.add("platform_metrics", moment, rows)
+    shop.finish("platform_metrics")
+
+
+def _complaint_type(rng: random.Random) -> Row:
+    complaint_type, subtype = _pick(rng, COMPLAINT_TYPES)
+    return {"complaint_type": complaint_type, "complaint_subtype": subtype}
+
+
+# ---------------------------------------------------------------- chats
+
+
+def _add_chats(shop: _Shop) -> None:
+    rng = shop.rng
+    chats: list[Row] = []
+    for _ in range(rng.randint(0, 2 * shop.order_count)):
+        started_at = _at(rng, START + timedelta(days=rng.randint(0, ORDER_DAYS + 30)))
+        hours = _pick(rng, [0, 1, 5, 11, 12, 13, 30, 24 * 29, 24 * 40])
+        seconds = _pick(rng, [-1, 0, 1, 1234])
+        replied_at = started_at + timedelta(hours=hours, seconds=seconds)
+        chats.append(
+            {
+                "conversation_id": shop.ids.next(9),
+                "started_at": started_at,
+                "first_reply_at": replied_at if _chance(rng, 80) else None,
+                "initiated_by": _pick(rng, ["buyer", "buyer", "Buyer", None, "seller", " SELLER"]),
+            }
+        )
+    for moment in _moments(rng, "chats", rng.randint(1, 4)):
+        lookback = timedelta(days=_pick(rng, [200, 60, 7]))
+        rows = []
+        for chat in chats:
+            if not moment.exported_at - lookback <= chat["started_at"] <= moment.exported_at:
+                continue
+            is_open = (chat["first_reply_at"] or datetime.max) > moment.exported_at
+            row = {**chat, **({"first_reply_at": None} if is_open else {})}
+            rows.append(row)
+            if _chance(rng, 5):
+                rows.append({**row, "started_at": row["started_at"] - timedelta(days=1)})
+        shop.add("chats", moment, rows)
+    shop.finish("chats")
 
 
 # ---------------------------------------------------------------- strategies
@@ -662,6 +793,9 @@ def generate_shop(
         _add_returns(shop, lines)
     if _chance(rng, 60):
         _add_complaints(shop, lines)
+    if _chance(rng, 70):
+        _add_platform_metrics(shop)
+        _add_chats(shop)
     return shop.case()
 
 

@@ -1,4 +1,4 @@
-"""What happened in a sample shop: orders with their parcels, reviews and requests.
+"""What happened in a sample shop: orders with all that came of them, and chats.
 
 All times are naive and shop-local. A time is None when the thing has not happened by the end of
 the sample, so whatever stands here is known to the last export.
@@ -137,6 +137,31 @@ class Review:
 
 
 @dataclass(slots=True)
+class Complaint:
+    """A complaint through an after-sales channel; `complaint_subtype` may be empty."""
+
+    complaint_id: str
+    order_id: str
+    sku_id: str
+    complaint_type: str
+    complaint_subtype: str
+    detail: str
+    created_at: datetime
+    resolved_at: datetime | None
+
+
+@dataclass(slots=True)
+class Chat:
+    """A conversation and when the shop first replied."""
+
+    conversation_id: str
+    started_at: datetime
+    first_reply_at: datetime | None
+    initiated_by: str
+    is_automated_reply: bool
+
+
+@dataclass(slots=True)
 class Order:
     """An order and all that came of it."""
 
@@ -158,6 +183,7 @@ class Order:
     lines: tuple[Line, ...]
     requests: list[Request] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
+    complaints: list[Complaint] = field(default_factory=list)
 
     @property
     def amount(self) -> int:

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from dagster_project.lib import shops as shop_list
-from dagster_project.lib.sample.events import Order, Request, Review
+from dagster_project.lib.sample.events import Chat, Complaint, Order, Request, Review
 from dagster_project.lib.sample.layouts import (
+    CHAT_COLUMNS,
+    COMPLAINT_COLUMNS,
     LAYOUTS,
     OLD_RETURN_COLUMNS,
+    PLATFORM_METRIC_COLUMNS,
     PRODUCT_COLUMNS,
     RETURN_COLUMNS,
     REVIEW_COLUMNS,
@@ -20,7 +23,7 @@ from dagster_project.lib.sample.layouts import (
 )
 from dagster_project.lib.sample.regions import REGIONS, Region
 from dagster_project.lib.sample.rows import Exporter, Row
-from dagster_project.lib.sample.truth import DayTruth, TruthBook
+from dagster_project.lib.sample.truth import DayTruth, ScreenBook, TruthBook
 from dagster_project.lib.sample.world import World
 from dagster_project.lib.sample.writers import write_csv, write_xlsx
 from dagster_project.lib.shops import Shop
@@ -54,6 +57,7 @@ def write_sample(
 ) -> SampleTruth:
     """Write `shops.csv` and weekly exports under `landing/` for the `days` up to `last_day`.
 
+    Complaints, chats and products are kept by hand and come as one file each, on the last day.
     The layouts ID, VN, TH and US take turns. The same arguments give the same bytes, and a shop's
     files do not depend on how many others there are. Returns the truth about what was written.
 
@@ -122,7 +126,10 @@ class _ShopRun:
         self._orders: deque[Order] = deque()
         self._requests: list[Request] = []
         self._reviews: list[Review] = []
-        self.truth = TruthBook(last_day)
+        self._screen = ScreenBook(region.screen) if region.screen else None
+        self._complaints: list[Complaint] = []
+        self._chats: list[Chat] = []
+        self.truth = TruthBook(last_day, datetime.combine(last_day, self._export_time))
         self.personal: set[str] = set()
         self.masked: set[str] = set()
 
@@ -140,14 +147,37 @@ class _ShopRun:
         for day in self._days():
             for order in world.orders_of(day):
                 self._note(order)
+            for chat in world.chats_of(day):
+                self.truth.add_chat(chat)
+                self._chats.append(chat)
             if day in export_days:
+                if self._screen:
+                    self._screen.note(day)
                 self._forget_before(day - self._layout.reach)
                 self._export(datetime.combine(day, self._export_time), export_days.index(day))
+        self._write_what_is_kept_by_hand()
         if self._region.has_product_export:
             write_csv(
                 self._folder / "products" / f"products-{self._last_day}.csv",
                 chain([PRODUCT_COLUMNS], self._exporter.products(world.skus)),
             )
+        if self._screen:
+            write_csv(
+                self._folder / "platform_metrics" / f"platform-metrics-{self._last_day}.csv",
+                chain([PLATFORM_METRIC_COLUMNS], self._screen.noted),
+            )
+
+    def _write_what_is_kept_by_hand(self) -> None:
+        stamp = f"{datetime.combine(self._last_day, self._export_time):%Y-%m-%d-%H_%M}"
+        self._complaints.sort(key=lambda complaint: (complaint.created_at, complaint.complaint_id))
+        write_csv(
+            self._folder / "complaints" / f"complaints-{stamp}.csv",
+            chain([COMPLAINT_COLUMNS], self._exporter.complaints(self._complaints)),
+        )
+        write_csv(
+            self._folder / "chats" / f"chats-{stamp}.csv",
+            chain([CHAT_COLUMNS], self._exporter.chats(self._chats)),
+        )
 
     def _days(self) -> Iterator[date]:
         for offset in range((self._last_day - self._first_day).days + 1):
@@ -159,11 +189,14 @@ class _ShopRun:
 
     def _note(self, order: Order) -> None:
         self.truth.add(order)
+        if self._screen:
+            self._screen.add(order)
         self.personal.update(order.personal_strings())
         self.masked.update(review.contact for review in order.reviews if review.contact)
         self._orders.append(order)
         self._requests.extend(order.requests)
         self._reviews.extend(order.reviews)
+        self._complaints.extend(order.complaints)
 
     def _forget_before(self, day: date) -> None:
         while self._orders and self._orders[0].created_at.date() <= day:

@@ -199,6 +199,27 @@ REVIEW_COLUMNS: Final = (
     "updated_at",
     "issue_type",
 )
+PLATFORM_METRIC_COLUMNS: Final = ("metric_date", "metric", "value", "window_days")
+COMPLAINT_COLUMNS: Final = (
+    "complaint_id",
+    "order_id",
+    "sku_id",
+    "complaint_type",
+    "complaint_subtype",
+    "complaint_detail",
+    "created_at",
+    "status",
+    "resolved_at",
+)
+CHAT_COLUMNS: Final = (
+    "conversation_id",
+    "order_id",
+    "started_at",
+    "first_reply_at",
+    "initiated_by",
+    "is_automated_reply",
+    "satisfaction",
+)
 PRODUCT_COLUMNS: Final = (
     "product_id",
     "sku_id",

@@ -23,6 +23,15 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class Screen:
+    """A rate that Seller Center shows, nrr or sfrr, over so many days; sellers may note it."""
+
+    metric: str
+    window_days: int
+    is_window_noted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Ware:
     """A product of a shop; `price` in the currency's smallest unit that the exports show."""
 
@@ -43,6 +52,7 @@ class Region:
     currency: str
     language: str
     rates: Rates
+    screen: Screen | None
     wares: tuple[Ware, ...]
     price_step: int
     shipping_fee: int
@@ -74,6 +84,7 @@ REGIONS: Final = (
         currency="IDR",
         language="id",
         rates=Rates(negative=0.0060, seller_fault=0.0135),
+        screen=Screen("sfrr", window_days=60, is_window_noted=False),
         wares=(
             Ware("Kemeja Batik Pria Parang", "Menswear", 189_000, ("M", "L", "XL")),
             Ware('Daster "Mega Mendung", lengan panjang', "Womenswear", 95_000, ("Merah", "Biru")),
@@ -115,6 +126,7 @@ REGIONS: Final = (
         currency="VND",
         language="vi",
         rates=Rates(negative=0.0054, seller_fault=0.0090),
+        screen=Screen("nrr", window_days=30),
         wares=(
             Ware("Kem chống nắng SPF50+ 60ml", "Skincare", 189_000, ("60ml",)),
             Ware(
@@ -158,6 +170,7 @@ REGIONS: Final = (
         currency="THB",
         language="th",
         rates=Rates(negative=0.0155, seller_fault=0.0275, requests=0.075),
+        screen=None,
         wares=(
             Ware("มะม่วงอบแห้ง 500 กรัม", "Snacks", 24_900, ("500 กรัม", "1 กก.")),
             Ware("ทุเรียนทอดกรอบ", "Snacks", 18_900, ("รสดั้งเดิม", "รสเกลือ")),
@@ -199,6 +212,7 @@ REGIONS: Final = (
         currency="USD",
         language="en",
         rates=Rates(negative=0.0095, seller_fault=0.0115),
+        screen=Screen("nrr", window_days=60),
         wares=(
             Ware("String Lights, 48 ft", "Home", 2_300, ("Warm White", "Multicolor")),
             Ware('Wall Hooks 3/4", 4 pack', "Home", 1_299, ("Gray", "Beige", "Black")),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from dagster_project.lib.sample import layouts
-from dagster_project.lib.sample.events import Line, Order, Request, Review, Sku
+from dagster_project.lib.sample.events import Chat, Complaint, Line, Order, Request, Review, Sku
 from dagster_project.lib.sample.layouts import DAY_FIRST, LAYOUTS, TABBED
 from dagster_project.lib.sample.regions import CASH_ON_DELIVERY, Region
 
@@ -60,6 +60,34 @@ class Exporter:
                 self._iso(review.created_at),
                 self._iso(version.at) if is_edited else "",
                 version.issue_type,
+            ]
+
+    def complaints(self, complaints: Iterable[Complaint]) -> Iterator[Row]:
+        """One row per complaint as it stands at the end of the sample."""
+        for complaint in complaints:
+            yield [
+                complaint.complaint_id,
+                complaint.order_id,
+                complaint.sku_id,
+                complaint.complaint_type,
+                complaint.complaint_subtype,
+                complaint.detail,
+                self._iso(complaint.created_at),
+                "Open" if complaint.resolved_at is None else "Resolved",
+                "" if complaint.resolved_at is None else self._iso(complaint.resolved_at),
+            ]
+
+    def chats(self, chats: Iterable[Chat]) -> Iterator[Row]:
+        """One row per chat as it stands at the end of the sample."""
+        for chat in chats:
+            yield [
+                chat.conversation_id,
+                "",
+                self._iso(chat.started_at),
+                "" if chat.first_reply_at is None else self._iso(chat.first_reply_at),
+                chat.initiated_by,
+                str(chat.is_automated_reply).lower() if chat.first_reply_at else "",
+                "",
             ]
 
     @staticmethod

@@ -5,8 +5,9 @@ from datetime import date, datetime, time, timedelta
 from typing import Final
 
 from dagster_project.lib.sample import texts
+from dagster_project.lib.sample.care import Care
 from dagster_project.lib.sample.chance import Chance, whole
-from dagster_project.lib.sample.events import Line, Order, Parcel, Product, Sku
+from dagster_project.lib.sample.events import Chat, Line, Order, Parcel, Product, Sku
 from dagster_project.lib.sample.layouts import LAYOUTS
 from dagster_project.lib.sample.people import People
 from dagster_project.lib.sample.regions import CASH_ON_DELIVERY, Region
@@ -31,8 +32,8 @@ _HOUR_WEIGHTS: Final = (2, 1, 1, 1, 1, 1, 2, 3, 5, 6, 7, 8, 9, 8, 7, 7, 7, 7, 8,
 class World:
     """One shop's events up to `horizon`, the moment of its last export.
 
-    Everything comes from one random stream of the shop's own, so a shop does not change when
-    others are added. Ask for the days in order.
+    Everything comes from random streams of the shop's own, one of them for complaints and chats, so
+    a shop does not change when others are added. Ask for the days in order.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class World:
         self._quiet_days = self._quiet(first_day, horizon.date())
         self._reviews = Reviews(chance)
         self._returns = Returns(chance)
+        self._care = Care(Chance(region, shop_number, f"{seed}:care"))
         self._lost = chance.quota()
 
     def orders_of(self, day: date) -> list[Order]:
@@ -76,6 +78,13 @@ class World:
             if created_at <= self._horizon:
                 orders.append(self._up_to_horizon(order))
         return orders
+
+    def chats_of(self, day: date) -> list[Chat]:
+        """The chats that began on `day`, as far as the sample will ever know them."""
+        chats = self._care.chats_of(day, most=1 + self._orders_per_day // 5)
+        for chat in chats:
+            chat.first_reply_at = self._known(chat.first_reply_at)
+        return [chat for chat in chats if chat.started_at <= self._horizon]
 
     # --- the shop -----------------------------------------------------------------------------
 
@@ -235,6 +244,7 @@ class World:
         factor = _TROUBLED_FACTOR if is_troubled else _UNTROUBLED_FACTOR
         self._reviews.add(order, self._region.rates.negative * factor)
         self._returns.add(order, self._region.rates.seller_fault * factor)
+        self._care.complain(order, self._region.rates.negative * factor)
 
     # --- what the files can know --------------------------------------------------------------
 
@@ -257,6 +267,9 @@ class World:
         for review in order.reviews:
             review.versions = tuple(v for v in review.versions if v.at <= self._horizon)
             self._reviews.maybe_add_contact(review)
+        order.complaints = [c for c in order.complaints if c.created_at <= self._horizon]
+        for complaint in order.complaints:
+            complaint.resolved_at = self._known(complaint.resolved_at)
         return order
 
     def _known(self, at: datetime | None) -> datetime | None:

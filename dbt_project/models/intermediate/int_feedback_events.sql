@@ -19,12 +19,19 @@ with reviews as (
         is_negative,
         is_negative as counts_by_itself,
         is_sellers_part,
+        has_sellers_reason,
+        latest_rating,
+        initial_rating,
+        false as is_rejected,
+        false as is_voided_otherwise,
+        cast(null as string) as complaint_type,
         case when not is_negative then 'rating_above_2' end as rule,
         review_text as text,
         unmapped_reason,
         cast(null as string) as unknown_status,
         file_id,
-        row_number
+        row_number,
+        reason_rule
     from {{ ref("int_reviews__classified") }}
 ),
 
@@ -45,6 +52,12 @@ returns as (
         voided_by is null as is_negative,
         voided_by is null and fault = 'seller' as counts_by_itself,
         false as is_sellers_part,
+        false as has_sellers_reason,
+        cast(null as integer) as latest_rating,
+        cast(null as integer) as initial_rating,
+        is_rejected,
+        is_voided_otherwise,
+        cast(null as string) as complaint_type,
         case
             when voided_by is not null then 'voided_by_' || voided_by
             when reason_code = 'unmapped' then 'reason_unmapped'
@@ -54,36 +67,42 @@ returns as (
         case when reason_code = 'unmapped' then coalesce(return_reason, '(blank)') end as unmapped_reason,
         unknown_status,
         file_id,
-        row_number
+        row_number,
+        reason_rule
     from {{ ref("int_returns__classified") }}
 ),
 
 complaints as (
     select
-        c.shop_id,
-        'complaint:' || c.complaint_id as event_id,
+        shop_id,
+        'complaint:' || complaint_id as event_id,
         'complaint' as source,
-        cast(null as string) as metric,
-        c.order_id,
-        c.sku_id,
+        'complaint_rate' as metric,
+        order_id,
+        sku_id,
         cast(null as string) as product_id,
-        c.complaint_date as event_date,
+        complaint_date as event_date,
         cast(null as integer) as rating,
-        'unclassified' as reason_code,
-        coalesce(g.category, 'other') as category,
-        coalesce(g.fault, 'unknown') as fault,
+        reason_code,
+        category,
+        fault,
         true as is_negative,
-        false as counts_by_itself,
+        fault in ('seller', 'unknown') as counts_by_itself,
         false as is_sellers_part,
-        'complaint_in_no_metric' as rule,
-        nullif(concat_ws(' / ', c.complaint_type, c.complaint_subtype, c.complaint_detail), '') as text,
-        cast(null as string) as unmapped_reason,
+        false as has_sellers_reason,
+        cast(null as integer) as latest_rating,
+        cast(null as integer) as initial_rating,
+        false as is_rejected,
+        false as is_voided_otherwise,
+        complaint_type,
+        case when fault not in ('seller', 'unknown') then 'reason_not_seller_fault' end as rule,
+        text,
+        unmapped_reason,
         cast(null as string) as unknown_status,
-        c.file_id,
-        c.row_number
-    from {{ ref("stg_exports__complaints") }} as c
-    left join {{ ref("stg_settings__reasons") }} as g
-        on g.reason_code = 'unclassified' and {{ in_force("g", "c.complaint_date") }}
+        file_id,
+        row_number,
+        cast(null as string) as reason_rule
+    from {{ ref("int_complaints__classified") }}
 ),
 
 all_events as (
@@ -122,6 +141,7 @@ attributed as (
     select
         e.*,
         o.order_id as known_order_id,
+        o.created_date,
         o.delivered_date,
         case
             when e.sku_id is null and e.product_id is null then o.only_product_key
@@ -132,6 +152,19 @@ attributed as (
         on e.shop_id = o.shop_id and e.order_id = o.order_id
     left join {{ ref("int_skus__products") }} as p
         on e.shop_id = p.shop_id and e.sku_id = p.sku_id
+),
+
+windowed as (
+    select
+        a.*,
+        op.delivered_date as product_delivered_date,
+        case
+            when a.source = 'complaint' then a.delivered_date
+            else coalesce(op.delivered_date, a.delivered_date)
+        end as window_start
+    from attributed as a
+    left join order_products as op
+        on a.shop_id = op.shop_id and a.order_id = op.order_id and a.product_key = op.product_key
 ),
 
 ruled as (
@@ -145,8 +178,9 @@ ruled as (
         a.sku_id,
         a.product_key,
         a.event_date,
+        a.created_date,
         a.delivered_date,
-        op.delivered_date as product_delivered_date,
+        a.product_delivered_date,
         a.rating,
         a.reason_code,
         a.category,
@@ -154,14 +188,19 @@ ruled as (
         a.is_negative,
         a.counts_by_itself,
         a.is_sellers_part,
+        a.has_sellers_reason,
+        a.latest_rating,
+        a.initial_rating,
+        a.is_rejected,
+        a.is_voided_otherwise,
+        a.complaint_type,
         coalesce(
             a.rule,
             case
                 when a.known_order_id is null then 'order_unknown'
                 when a.delivered_date is null then 'order_not_delivered'
                 when
-                    a.event_date
-                    >= {{ add_days("coalesce(op.delivered_date, a.delivered_date)", "p.window_days") }}
+                    a.event_date >= {{ add_days("a.window_start", "p.window_days") }}
                     then 'after_window'
                 else 'counted'
             end
@@ -170,10 +209,9 @@ ruled as (
         a.unmapped_reason,
         a.unknown_status,
         a.file_id,
-        a.row_number
-    from attributed as a
-    left join order_products as op
-        on a.shop_id = op.shop_id and a.order_id = op.order_id and a.product_key = op.product_key
+        a.row_number,
+        a.reason_rule
+    from windowed as a
     cross join {{ ref("int_parameters") }} as p
 )
 

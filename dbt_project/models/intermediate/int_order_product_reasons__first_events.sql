@@ -12,7 +12,7 @@ with first_events as (
         product_delivered_date as delivered_date,
         min(event_date) as first_event_date
     from {{ ref("int_feedback_events") }}
-    where metric is not null and is_negative and product_delivered_date is not null
+    where metric in ('nrr', 'sfrr') and is_negative and product_delivered_date is not null
     group by
         shop_id, order_id, product_key, metric, reason_code, counts_by_itself, product_delivered_date
 )

@@ -10,6 +10,7 @@ lines as (
         l.shop_id,
         l.order_id,
         p.product_key,
+        cast(l.created_at as date) as created_date,
         l.delivered_date
     from {{ ref("stg_exports__order_lines") }} as l
     inner join {{ ref("int_skus__products") }} as p
@@ -23,6 +24,7 @@ order_products as (
         shop_id,
         order_id,
         product_key,
+        min(created_date) as created_date,
         min(delivered_date) as delivered_date
     from lines
     where order_key in (select repeated.order_key from repeated)
@@ -33,6 +35,7 @@ order_products as (
         shop_id,
         order_id,
         product_key,
+        created_date,
         delivered_date
     from lines
     where order_key not in (select repeated.order_key from repeated)

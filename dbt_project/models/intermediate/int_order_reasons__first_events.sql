@@ -13,7 +13,7 @@ with first_events as (
         delivered_date,
         min(event_date) as first_event_date
     from {{ ref("int_feedback_events") }}
-    where metric is not null and is_negative and delivered_date is not null
+    where metric in ('nrr', 'sfrr') and is_negative and delivered_date is not null
     group by shop_id, order_id, metric, reason_code, category, fault, counts_by_itself, delivered_date
 )
 

@@ -9,6 +9,7 @@ orders as (
         p.order_key,
         p.shop_id,
         p.order_id,
+        min(p.created_date) as created_date,
         min(p.delivered_date) as delivered_date,
         case when count(*) = 1 then min(p.product_key) end as only_product_key
     from {{ ref("int_order_products") }} as p
@@ -19,6 +20,7 @@ orders as (
         p.order_key,
         p.shop_id,
         p.order_id,
+        p.created_date,
         p.delivered_date,
         p.product_key as only_product_key
     from {{ ref("int_order_products") }} as p

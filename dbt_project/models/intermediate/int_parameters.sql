@@ -8,6 +8,8 @@ with latest_events as (
     select greatest(max(request_date), max(refund_date)) from {{ ref("stg_exports__returns") }}
     union all
     select greatest(max(complaint_date), max(resolved_date)) from {{ ref("stg_exports__complaints") }}
+    union all
+    select cast(greatest(max(started_at), max(first_reply_at)) as date) from {{ ref("stg_exports__chats") }}
 ),
 
 as_of as (

@@ -19,10 +19,21 @@ mapped as (
         r.*,
         coalesce(g.reason_code, 'unmapped') as reason_code,
         case
+            when g.reason_code is null then 'unmapped'
+            when tc.reason_code is not null then 'return_reason_code'
+            else 'return_reason_text'
+        end as reason_rule,
+        case
             when ps.is_voided then 'return_status'
             when pb.is_voided then 'return_sub_status'
             when pa.is_voided then 'arbitration_status'
         end as voided_by,
+        coalesce(ps.outcome = 'rejected', false)
+        or coalesce(pb.outcome = 'rejected', false)
+        or coalesce(pa.outcome = 'rejected', false) as is_rejected,
+        coalesce(ps.is_voided and coalesce(ps.outcome, '') <> 'rejected', false)
+        or coalesce(pb.is_voided and coalesce(pb.outcome, '') <> 'rejected', false)
+        or coalesce(pa.is_voided and coalesce(pa.outcome, '') <> 'rejected', false) as is_voided_otherwise,
         case when ps.status_text is null then r.return_status end as unknown_return_status,
         case when pb.status_text is null then r.return_sub_status end as unknown_sub_status,
         case when pa.status_text is null then r.arbitration_status end as unknown_arbitration_status
@@ -65,11 +76,14 @@ classified as (
         coalesce(c.category, 'other') as category,
         coalesce(c.fault, 'unknown') as fault,
         r.voided_by,
+        r.is_rejected,
+        r.is_voided_otherwise,
         nullif(
             concat_ws(' / ', r.unknown_return_status, r.unknown_sub_status, r.unknown_arbitration_status), ''
         ) as unknown_status,
         r.file_id,
-        r.row_number
+        r.row_number,
+        r.reason_rule
     from mapped as r
     left join {{ ref("stg_settings__reasons") }} as c
         on r.reason_code = c.reason_code and {{ in_force("c", "r.request_date") }}

@@ -1,6 +1,7 @@
 -- grain: shop_id x event_id, events that changed or whose order or product did; none in a full build
 -- depends_on: {{ ref("int_reviews__classified") }}, {{ ref("int_returns__classified") }}
--- depends_on: {{ ref("stg_exports__complaints") }}, {{ ref("int_skus__products") }}, {{ ref("int_touched__orders") }}
+-- depends_on: {{ ref("int_complaints__classified") }}, {{ ref("int_skus__products") }}
+-- depends_on: {{ ref("int_touched__orders") }}
 {% if is_increment() %}
 with touched as (
     select
@@ -16,7 +17,7 @@ with touched as (
     select
         shop_id,
         'complaint:' || complaint_id as event_id
-    from {{ changes_of("stg_exports__complaints") }}
+    from {{ changes_of("int_complaints__classified") }}
     union
     select
         e.shop_id,

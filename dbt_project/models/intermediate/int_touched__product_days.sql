@@ -23,7 +23,7 @@ touched as (
         product_key,
         greatest(event_date, product_delivered_date) as from_date
     from changed_events
-    where product_delivered_date is not null
+    where metric in ('nrr', 'sfrr') and product_delivered_date is not null
     union all
     select
         shop_id,

@@ -1,8 +1,9 @@
 -- grain: shop_id, from which day on a shop's figures are computed again; none in a full build
 -- depends_on: {{ ref("int_orders") }}, {{ ref("int_feedback_events") }}, {{ ref("int_touched__states") }}
+-- depends_on: {{ ref("int_touched__chats") }}
 {% set event = [
     "shop_id", "order_key", "order_id", "metric", "event_date", "delivered_date", "reason_code",
-    "category", "fault", "is_negative", "counts_by_itself", "is_sellers_part"
+    "category", "fault", "is_negative", "counts_by_itself", "is_sellers_part", "complaint_type"
 ] | join(", ") %}
 {% if is_increment() %}
 with changed_events as (
@@ -26,6 +27,11 @@ touched as (
         shop_id,
         from_date
     from {{ ref("int_touched__states") }}
+    union all
+    select
+        shop_id,
+        from_date
+    from {{ ref("int_touched__chats") }}
 ),
 
 days as (

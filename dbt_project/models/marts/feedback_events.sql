@@ -22,7 +22,9 @@ with events as (
         e.unmapped_reason,
         e.unknown_status,
         e.file_id,
-        e.row_number
+        e.row_number,
+        e.complaint_type,
+        e.reason_rule
     from {{ ref("int_feedback_events") }} as e
     where {{ in_scope("e", touched) }}
 )

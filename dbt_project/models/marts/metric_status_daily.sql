@@ -2,13 +2,6 @@
 {% set touched = {"by": "int_touched__shop_days", "key": ["shop_id"], "from": "metric_date"} %}
 {%- do ref(touched.by) if not execute %}
 {{ config(materialized="incremental", meta={"touched": touched}) }}
-{% set numerators = {
-    "nrr": "negative_review_orders",
-    "nrr_seller": "seller_negative_review_orders",
-    "nrr_product": "product_negative_review_orders",
-    "nrr_service": "service_negative_review_orders",
-    "sfrr": "seller_fault_return_orders",
-} %}
 
 with days as (
     select d.*
@@ -20,7 +13,7 @@ with days as (
 ),
 
 figures as (
-    {% for metric, numerator in numerators.items() -%}
+    {% for metric, numerator in shop_metrics().items() -%}
     select
         shop_id,
         metric_date,
@@ -34,20 +27,55 @@ figures as (
 ),
 
 with_targets as (
-    select
-        f.*,
-        t.target,
-        cast(s.value as double) as at_risk_share
-    from figures as f
-    inner join {{ source("raw", "shops") }} as h
-        on f.shop_id = h.shop_id
-    left join {{ ref("stg_settings__metric_targets") }} as t
-        on h.region = t.region and f.metric = t.metric and {{ in_force("t", "f.metric_date") }}
-    left join {{ ref("stg_settings__metric_settings") }} as s
-        on s.setting = 'at_risk_share_of_target' and {{ in_force("s", "f.metric_date") }}
+    {{ join_targets("figures", "metric_date") }}
 ),
 
 statuses as (
+    select
+        *,
+        {{ status_of("rate", "target", "at_risk_share") }} as status
+    from with_targets
+),
+
+runs as (
+    select
+        *,
+        {{ add_days("max(case when status <> 'breach' then metric_date end) over before", "1") }} as after_other_status,
+        min(metric_date) over before as first_date
+    from statuses
+    window before as (
+        partition by shop_id, metric order by metric_date nulls last rows unbounded preceding
+    )
+),
+
+{%- if is_increment() %}
+
+breaches_before as (
+    select
+        d.shop_id,
+        d.metric,
+        d.breach_since
+    from {{ this }} as d
+    inner join {{ ref(touched.by) }} as k
+        on d.shop_id = k.shop_id and d.metric_date = {{ add_days("k.from_date", "-1") }}
+),
+{%- endif %}
+
+with_breaches as (
+    select
+        r.*,
+        case
+            when r.status = 'breach'
+                then coalesce(r.after_other_status, {% if is_increment() %}b.breach_since, {% endif %}r.first_date)
+        end as breach_since
+    from runs as r
+    {%- if is_increment() %}
+    left join breaches_before as b
+        on r.shop_id = b.shop_id and r.metric = b.metric
+    {%- endif %}
+),
+
+final as (
     select
         shop_id,
         metric_date,
@@ -56,14 +84,14 @@ statuses as (
         delivered_orders,
         rate,
         target,
-        case
-            when target is null then 'no_target'
-            when rate is null then 'unknown'
-            when rate >= target then 'breach'
-            when rate >= at_risk_share * target then 'at_risk'
-            else 'ok'
-        end as status
-    from with_targets
+        status,
+        target_confidence,
+        case when rate is not null then {{ wilson_bound("orders", "delivered_orders", "-") }} end as rate_low,
+        case when rate is not null then {{ wilson_bound("orders", "delivered_orders", "+") }} end as rate_high,
+        coalesce(delivered_orders >= min_delivered_orders, false) as is_reliable,
+        breach_since,
+        cast({{ days_between("breach_since", "metric_date") }} + 1 as bigint) as days_in_breach
+    from with_breaches
 )
 
-select * from statuses
+select * from final

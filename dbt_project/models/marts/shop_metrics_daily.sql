@@ -7,6 +7,10 @@
     "product_negative_review_orders": "first_product_negative_review_date",
     "service_negative_review_orders": "first_service_negative_review_date",
     "seller_fault_return_orders": "first_seller_fault_return_date",
+    "complaint_orders": "first_complaint_date",
+    "negative_feedback_orders": "first_negative_feedback_date",
+    "product_negative_feedback_orders": "first_product_negative_feedback_date",
+    "service_negative_feedback_orders": "first_service_negative_feedback_date",
 } %}
 {% set counted = [
     (ref("int_orders"), {"delivered_orders": "delivered_date"}),
@@ -64,8 +68,26 @@ states as (
     select
         c.*,
         {{ metric_state("v", "reviews_until", "c.metric_date") }} as nrr_state,
-        {{ metric_state("v", "returns_until", "c.metric_date") }} as sfrr_state
+        {{ metric_state("v", "returns_until", "c.metric_date") }} as sfrr_state,
+        {{ metric_state("v", "complaints_until", "c.metric_date") }} as complaint_state,
+        case
+            when v.reviews_until is null or v.returns_until is null then 'not_loaded'
+            when c.metric_date > least(v.orders_until, v.reviews_until, v.returns_until, v.complaints_until)
+                then 'stale'
+            else 'ok'
+        end as negative_feedback_state,
+        coalesce(t.chats, 0) as chats,
+        coalesce(t.chats_replied_in_time, 0) as chats_replied_in_time,
+        t.median_reply_hours,
+        t.p90_reply_hours,
+        case
+            when v.chats_until is null then 'not_loaded'
+            when c.metric_date > v.chats_until then 'stale'
+            else 'ok'
+        end as chat_state
     from counts as c
+    left join {{ ref("int_shop_days__chats") }} as t
+        on c.shop_id = t.shop_id and c.metric_date = t.metric_date
     left join {{ ref("int_shops__coverage") }} as v
         on c.shop_id = v.shop_id
 ),
@@ -86,7 +108,25 @@ rates as (
         {{ rate("service_negative_review_orders", "delivered_orders", "nrr_state") }} as nrr_service,
         {{ rate("seller_fault_return_orders", "delivered_orders", "sfrr_state") }} as sfrr,
         nrr_state,
-        sfrr_state
+        sfrr_state,
+        complaint_orders,
+        negative_feedback_orders,
+        product_negative_feedback_orders,
+        service_negative_feedback_orders,
+        {{ rate("complaint_orders", "delivered_orders", "complaint_state") }} as complaint_rate,
+        {{ rate("negative_feedback_orders", "delivered_orders", "negative_feedback_state") }} as negative_feedback_rate,
+        {{ rate("product_negative_feedback_orders", "delivered_orders", "negative_feedback_state") }}
+            as product_negative_feedback_rate,
+        {{ rate("service_negative_feedback_orders", "delivered_orders", "negative_feedback_state") }}
+            as service_negative_feedback_rate,
+        complaint_state,
+        negative_feedback_state,
+        chats,
+        chats_replied_in_time,
+        {{ rate("chats_replied_in_time", "chats", "chat_state") }} as chat_reply_rate,
+        case when chat_state = 'ok' then median_reply_hours end as median_reply_hours,
+        case when chat_state = 'ok' then p90_reply_hours end as p90_reply_hours,
+        chat_state
     from states
 )
 

@@ -1,10 +1,10 @@
--- grain: region x metric x valid_from
+-- grain: region x metric x shop_id x valid_from
 with setting as (
     {{
         overlay_setting(
             "metric_targets",
-            columns=["region", "metric", "target", "valid_from", "valid_to", "confidence", "source"],
-            key=["%.region", "%.metric"],
+            columns=["region", "metric", "shop_id", "target", "valid_from", "valid_to", "confidence", "source"],
+            key=["%.region", "%.metric", "coalesce(%.shop_id, '')"],
         )
     }}
 )

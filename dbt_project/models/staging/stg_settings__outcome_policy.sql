@@ -4,7 +4,7 @@ with setting as (
         overlay_setting(
             "outcome_policy",
             columns=[
-                "status_column", "status_text", "is_voided", "valid_from", "valid_to", "language", "confidence",
+                "status_column", "status_text", "is_voided", "valid_from", "valid_to", "outcome", "language", "confidence",
             ],
             key=["%.status_column", fold_text("%.status_text")],
         )
