@@ -76,6 +76,21 @@ def test_the_calendar_has_every_day_of_a_history_of_many_years(
     assert found == [(days + 1, days + 1, date(2006, 5, 4), date(2026, 10, 31), days)]
 
 
+def test_runs_that_begin_at_once_find_one_whole_manifest(tmp_path: Path) -> None:
+    parse = (
+        "import sys, json, pathlib; from dagster_project.lib.dbt_manifest import ensure_manifest; "
+        "target = pathlib.Path(sys.argv[1]); ensure_manifest(target); "
+        "print(len(json.loads((target / 'manifest.json').read_text())['nodes']))"
+    )
+    command = [sys.executable, "-c", parse, str(tmp_path / "target")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    found = {process.communicate()[0] for process in both}
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(found) == 1
+    assert int(found.pop()) > 50
+    assert not list((tmp_path / "target" / "parsing").iterdir())
+
+
 def test_a_run_in_production_leaves_the_unit_tests_out(published: Published) -> None:
     (path,) = (published.data.dbt / "target").glob("**/run_results.json")
     ran = {r["unique_id"].split(".")[0] for r in json.loads(path.read_text())["results"]}

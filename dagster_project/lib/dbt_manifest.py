@@ -7,30 +7,40 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dagster_project.lib.database import one_run_at_a_time
 from dagster_project.lib.errors import FeedbackError
 from dagster_project.lib.paths import DBT_DIR
 from dagster_project.lib.warehouse import code_version
 
-MANIFEST = DBT_DIR / "target" / "manifest.json"
-_BUILT_FROM = DBT_DIR / "target" / "built_from"
+_TARGET = DBT_DIR / "target"
+MANIFEST = _TARGET / "manifest.json"
 
 
-def ensure_manifest() -> None:
+def ensure_manifest(target: Path = _TARGET) -> None:
     """Parse the dbt project unless its manifest is up to date; raises FeedbackError.
 
-    Built on demand by the command line and the tests, never when definitions are imported.
+    Built on demand by the command line and the tests, never when definitions are imported; where
+    several runs begin at once, of whatever data directories, by one of them.
     """
     version = code_version()
-    if MANIFEST.exists() and _BUILT_FROM.exists() and _BUILT_FROM.read_text() == version:
-        return
-    done = subprocess.run(  # noqa: S603 - our own environment's dbt, fixed arguments
-        [str(Path(sys.executable).with_name("dbt")), "parse", "--no-partial-parse"],
-        cwd=DBT_DIR,
-        env=dict(os.environ, DBT_PROFILES_DIR=str(DBT_DIR)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise FeedbackError(f"dbt cannot parse {DBT_DIR}:\n{done.stdout[-2000:]}")
-    _BUILT_FROM.write_text(version)
+    built_from = target / "built_from"
+    with one_run_at_a_time(target / "parse.lock"):
+        if built_from.exists() and built_from.read_text() == version:
+            return
+        aside = target / "parsing"
+        done = subprocess.run(  # noqa: S603 - our own environment's dbt, fixed arguments
+            [
+                str(Path(sys.executable).with_name("dbt")),
+                *("parse", "--no-partial-parse", "--target-path", str(aside)),
+            ],
+            cwd=DBT_DIR,
+            env=dict(os.environ, DBT_PROFILES_DIR=str(DBT_DIR)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise FeedbackError(f"dbt cannot parse {DBT_DIR}:\n{done.stdout[-2000:]}")
+        for path in aside.iterdir():  # a reader sees the old or the new one, never half of it
+            path.replace(target / path.name)
+        built_from.write_text(version)
