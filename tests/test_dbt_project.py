@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from dagster_project.lib import warehouse
 from dagster_project.lib.dbt_manifest import MANIFEST
 from dagster_project.lib.paths import DBT_DIR
 from tests.support import Published
@@ -74,6 +75,29 @@ def test_the_calendar_has_every_day_of_a_history_of_many_years(
         ).fetchall()
     days = (date(2026, 10, 31) - date(2006, 5, 4)).days
     assert found == [(days + 1, days + 1, date(2006, 5, 4), date(2026, 10, 31), days)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "dbt_project/models/a.py",
+        "dbt_project/models/a.sql",
+        "data_contracts/a.yaml",
+        "dagster_project/lib/review_reasons.py",
+    ],
+)
+def test_code_that_decides_over_figures_is_part_of_the_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    for name in ("dbt_project/models/b.sql", "dagster_project/lib/review_reasons.py", changed):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("before")
+    monkeypatch.setattr(warehouse, "DBT_DIR", tmp_path / "dbt_project")
+    monkeypatch.setattr(warehouse, "PROJECT_ROOT", tmp_path)
+    before = warehouse.code_version()
+    assert warehouse.code_version() == before
+    (tmp_path / changed).write_text("after")
+    assert warehouse.code_version() != before
 
 
 def test_runs_that_begin_at_once_find_one_whole_manifest(tmp_path: Path) -> None:

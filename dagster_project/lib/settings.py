@@ -10,6 +10,7 @@ import duckdb
 from dagster_project.lib.casts import find_date_formats
 from dagster_project.lib.contracts import Dataset, all_rules, load_settings
 from dagster_project.lib.errors import ConfigurationError, FileRefusedError
+from dagster_project.lib.metrics import NUMERATORS
 from dagster_project.lib.paths import DBT_DIR, DataDir
 from dagster_project.lib.readers import read_text
 from dagster_project.lib.review_reasons import BREAK, NEGATION, PatternError, check_pattern
@@ -29,7 +30,7 @@ _METRIC_SETTINGS = {
     "platform_rounding": (r"0[.]0*1", "a decimal place, such as 0.0001"),
 }
 # What the models can compute with, where a column has a few words to choose from.
-_METRICS = ("nrr", "nrr_seller", "nrr_product", "nrr_service", "sfrr")
+_METRICS = tuple(NUMERATORS)
 _IN_OR_OUT = ("in", "out")
 _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "metric_variants": {

@@ -250,11 +250,17 @@ def method_fingerprint(data: DataDir) -> str:
 
 
 def code_version() -> str:
-    """The package's version and a digest of the models, seeds, macros and contracts."""
+    """The package's version and a digest of models, seeds, macros, contracts and what they call.
+
+    What a model in Python calls decides over figures as the models do.
+    """
     digest = hashlib.sha256()
+    called = PROJECT_ROOT / "dagster_project" / "lib" / "review_reasons.py"
+    digest.update(called.read_bytes())
     for folder in (DBT_DIR, PROJECT_ROOT / "data_contracts"):
         for path in sorted(folder.rglob("*")):
-            if path.suffix in (".sql", ".csv", ".yml", ".yaml") and "target" not in path.parts:
+            is_code = path.suffix in (".sql", ".py", ".csv", ".yml", ".yaml")
+            if is_code and "target" not in path.parts:
                 digest.update(path.relative_to(folder).as_posix().encode() + b"\n")
                 digest.update(path.read_bytes())
     return f"{version()}+{digest.hexdigest()[:12]}"
