@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from dagster_project.defs.resources import WRITER_POOL, DataDirectory, tried_again_when_busy
+from dagster_project.lib.attention import LAST_DAY
 from dagster_project.lib.database import connect
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.publish import publish
@@ -53,9 +54,7 @@ def _rates(data: DataDirectory) -> dict[str, float]:
     """The rates of the as-of date, so that the UI plots them over the runs."""
     with connect(data.paths.published / "marts.duckdb", read_only=True) as con:
         rows = con.execute(
-            "select shop_id, nrr, sfrr from shop_metrics_daily "
-            "where metric_date = (select max(metric_date) from shop_metrics_daily "
-            "where shop_id not in (select shop_id from frozen_shops))"
+            f"select shop_id, nrr, sfrr from shop_metrics_daily where metric_date = {LAST_DAY}"
         ).fetchall()
     rates: dict[str, float | None] = {}
     for shop_id, nrr, sfrr in rows:

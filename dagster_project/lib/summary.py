@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from dagster_project.lib.attention import LAST_DAY, concerns
 from dagster_project.lib.contracts import load_settings
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DataDir
@@ -26,11 +27,7 @@ from dagster_project.lib.text import printable
 _STATUS_STYLES = {"ok": "green", "at_risk": "yellow", "breach": "bold red"}
 _TOP = 3
 _IN_FULL = 2
-# Frozen shops end on another day; they have a table of their own.
-_LAST_DAY = (
-    "(select max(metric_date) from shop_metrics_daily "
-    "where shop_id not in (select shop_id from frozen_shops))"
-)
+_NO_END = "Does not end within a window"
 
 
 def summarise(marts: duckdb.DuckDBPyConnection) -> RenderableType:
@@ -137,7 +134,7 @@ def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
             s.status, case s.metric when 'sfrr' then m.sfrr_state else m.nrr_state end
         from metric_status_daily as s
         inner join shop_metrics_daily as m using (shop_id, metric_date)
-        where s.metric_date = {_LAST_DAY}
+        where s.metric_date = {LAST_DAY}
             and (s.metric in ('nrr', 'sfrr') or s.target is not null)
         order by s.shop_id, s.metric
         """
@@ -166,52 +163,33 @@ def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
 
 def _in_danger(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     """In ten lines at most: who is near a target, since when, why, what to do, what then."""
-    rows = marts.execute(
-        f"""
-        with worst as (
-            select *, case metric when 'sfrr' then 'sfrr' else 'nrr' end as family
-            from metric_status_daily
-            where metric_date = {_LAST_DAY} and status in ('breach', 'at_risk')
-            qualify row_number() over (
-                partition by shop_id order by status = 'breach' desc, rate / target desc, metric
-            ) = 1
-        )
-
-        select
-            s.shop_id, s.metric, s.rate, s.target, s.breach_since, s.days_in_breach,
-            w.product_name, w.orders, w.top_reason, w.advice,
-            f.recovery_date, f.clean_orders_to_recover, f.orders_to_breach
-        from worst as s
-        left join shop_forecast as f
-            on s.shop_id = f.shop_id and s.metric = f.metric and f.horizon_days = 1
-        left join watchlist as w on s.shop_id = w.shop_id and s.family = w.metric
-        qualify row_number() over (partition by s.shop_id order by w.rank) = 1
-        order by s.status = 'breach' desc, s.rate / s.target desc, s.shop_id
-        """
-    ).fetchall()
-    if not rows:
+    found = concerns(marts)
+    if not found:
         return None
     lines = []
-    for shop, metric, rate, target, since, days, *what, recovery, clean, room in rows[:_IN_FULL]:
-        state = f"in breach since {since} ({days} days)" if since else "at risk"
+    for it in found[:_IN_FULL]:
+        days = f"in breach since {it.breach_since} ({it.days_in_breach} days)"
         lines.append(
-            f"{shop}: {metric} {_percent(rate)}, target below {_percent(target)}; {state}."
+            f"{it.shop_id}: {it.metric} {_percent(it.rate)}, target below {_percent(it.target)}; "
+            f"{days if it.breach_since else 'at risk'}."
         )
-        product, orders, reason, advice = what
-        if orders:
-            name = (product or "a product without name")[:40]
-            lines.append(f"  Because of {name}: {orders} orders, mostly {reason}.")
-            lines.append(f"  {advice or 'Nothing that the seller can do about that reason.'}")
+        if it.product_orders:
+            name = (it.product_name or "a product without name")[:40]
+            lines.append(
+                f"  Because of {name}: {it.product_orders} orders, mostly {it.top_reason}."
+            )
+            lines.append(f"  {it.advice or 'Nothing that the seller can do about that reason.'}")
         else:
             lines.append("  No single product stands out; the top reasons are below.")
-        if since:
-            ends = f"Ends on {recovery}" if recovery else "Does not end within a window"
-            lines.append(f"  {ends} if nothing new happens, or after {clean:,} clean orders.")
+        if it.breach_since:
+            ends = f"Ends on {it.recovery_date}" if it.recovery_date else _NO_END
+            clean = f"{it.clean_orders_to_recover:,}"
+            lines.append(f"  {ends} if nothing new happens, or after {clean} clean orders.")
         else:
-            lines.append(f"  Negative orders that still fit under the target: {room}.")
-    others = ", ".join(
-        f"{shop} ({metric} {_percent(rate)})" for shop, metric, rate, *_ in rows[_IN_FULL:]
-    )
+            lines.append(
+                f"  Negative orders that still fit under the target: {it.orders_to_breach}."
+            )
+    others = ", ".join(f"{it.shop_id} ({it.metric} {_percent(it.rate)})" for it in found[_IN_FULL:])
     if others:
         lines.append(f"Also: {printable(others, 110)}")
     return Group(Text.assemble(("In danger\n", "bold"), "\n".join(lines)), "")
@@ -235,7 +213,7 @@ def _top_reasons(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
         f"""
         select shop_id, metric, reason_code, orders, share
         from reason_metrics_daily
-        where metric_date = {_LAST_DAY} and rank <= ?
+        where metric_date = {LAST_DAY} and rank <= ?
         order by shop_id, metric, rank
         """,
         [_TOP],
@@ -264,7 +242,7 @@ def _top_products(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
             shop_id, product_name, delivered_orders, negative_review_orders,
             seller_fault_return_orders
         from product_metrics_daily
-        where metric_date = {_LAST_DAY}
+        where metric_date = {LAST_DAY}
             and negative_review_orders + seller_fault_return_orders > 0
         qualify row_number() over (
             partition by shop_id
