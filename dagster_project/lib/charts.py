@@ -231,6 +231,7 @@ def orders_by_reason_over_time(
         for row in days
     ]
     names = list(dict.fromkeys(row["Reason"] for row in rows))
+    legend = alt.Legend(title=None, orient="bottom", columns=2, symbolType="stroke")
     dashes = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3], [10, 3], [3, 1]]
     base = _of(rows).encode(
         x=alt.X(
@@ -244,15 +245,14 @@ def orders_by_reason_over_time(
             "Reason:N",
             sort=names,
             scale=alt.Scale(domain=names, range=list(SERIES)),
-            legend=alt.Legend(title=None, orient="bottom", columns=2, symbolType="stroke"),
-        ),
-        strokeDash=alt.StrokeDash(
-            "Reason:N", scale=alt.Scale(domain=names, range=dashes), legend=None
+            legend=legend,
         ),
     )
+    dash = alt.StrokeDash("Reason:N", scale=alt.Scale(domain=names, range=dashes), legend=legend)
     tooltip = [alt.Tooltip("Day:N"), alt.Tooltip("Reason:N"), alt.Tooltip("Orders:N")]
-    points = base.mark_point(size=60, opacity=0).encode(tooltip=tooltip, strokeDash=alt.value([0]))
-    chart = alt.layer(base.mark_line(strokeWidth=2), points).properties(
+    lines = base.mark_line(strokeWidth=2).encode(strokeDash=dash)
+    points = base.mark_point(size=60, opacity=0).encode(tooltip=tooltip)
+    chart = alt.layer(lines, points).properties(
         width=width,
         height=height,
         description=f"Orders in the window by day, for {', '.join(names) or 'no reason'}.",
