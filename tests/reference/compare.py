@@ -115,6 +115,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "is_reliable",
         "breach_since",
         "days_in_breach",
+        "higher_is_better",
     ),
     "shop_forecast": (
         "as_of_date",

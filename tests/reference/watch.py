@@ -46,7 +46,7 @@ def watch_rows(
             targets = [
                 status["target"]
                 for name, status in statuses.items()
-                if name.startswith("nrr") == (metric == "nrr") and status["target"] is not None
+                if name.partition("_")[0] == metric and status["target"] is not None
             ]
             if rate is None or orders < MIN_ORDERS:
                 continue

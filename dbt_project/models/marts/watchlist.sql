@@ -38,6 +38,7 @@ limits as (
     from {{ ref("metric_status_daily") }} as d
     inner join parameters as p
         on d.metric_date = p.as_of_date
+    where d.metric in ({{ review_metrics() }}, 'sfrr')
     group by d.shop_id, case when d.metric = 'sfrr' then 'sfrr' else 'nrr' end
 ),
 
