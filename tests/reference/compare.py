@@ -157,6 +157,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "currency",
         "revenue",
         "net_refunds",
+        "rate_low",
+        "rate_high",
     ),
     "metric_variants_daily": ("metric", "numerator", "denominator", "rate"),
     "reconciliation": (
