@@ -280,7 +280,9 @@ def publish(
 @app.command()
 def explain(
     shop: Annotated[str, typer.Option(help="The shop_id.")],
-    metric: Annotated[str, typer.Option(help="nrr, nrr_seller, nrr_product, nrr_service, sfrr.")],
+    metric: Annotated[
+        str, typer.Option(help="nrr, sfrr, complaint_rate or another rate of orders.")
+    ],
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The metric day.")],
     product: Annotated[str, typer.Option(help="A product_key or product name.")] = "",
     reason: Annotated[str, typer.Option(help="A reason_code.")] = "",

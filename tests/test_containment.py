@@ -15,10 +15,11 @@ from dagster_project.lib.contracts import Rule
 from dagster_project.lib.database import connect
 from dagster_project.lib.landing import sha256
 from dagster_project.lib.ledger import FileEntry, Ledger, Publication, QualityResult
-from dagster_project.lib.paths import DataDir
+from dagster_project.lib.paths import SETTINGS_CONTRACTS_DIR, DataDir
 from dagster_project.lib.publications import read_manifest
 from dagster_project.lib.published_version import MARTS
 from dagster_project.lib.sql import literal
+from dagster_project.lib.warehouse import method_fingerprint
 from dagster_project.quality.containment import Containment
 from dagster_project.quality.gates import Offender, Suite
 from tests.support import ORDER_HEADER, RETURN_HEADER, CommandResult, Published, feedback, write_csv
@@ -194,6 +195,18 @@ def test_nothing_is_frozen_at_a_publication_that_is_damaged_or_of_other_code(
     (gate.data.published / "parquet" / "files.parquet").unlink()
     assert gate.contain(MARTS_SUITE, [Offender(SHOP, "x", None)]) is None
     assert gate.ledger.frozen_shops("run-2") == set()
+
+
+def test_method_is_code_and_definitions_but_not_what_texts_mean(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    data.settings.mkdir()
+    moved = set()
+    for contract in SETTINGS_CONTRACTS_DIR.glob("*.yaml"):
+        before = method_fingerprint(data)
+        (data.settings / f"{contract.stem}.csv").write_text("x\n")
+        if method_fingerprint(data) != before:
+            moved.add(contract.stem)
+    assert moved == {"metric_settings", "metric_variants", "outcome_policy", "reasons"}
 
 
 def test_frozen_shops_are_those_of_the_latest_run_whatever_its_clock_says(gate: Gate) -> None:

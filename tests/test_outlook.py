@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dagster_project.lib.database import connect
-from dagster_project.lib.metrics import NUMERATORS
+from dagster_project.lib.metrics import CHAT_RATE, NUMERATORS
 from tests.reference.outlook import wilson
 from tests.support import Published
 
@@ -25,10 +25,11 @@ def test_the_references_interval_is_that_of_newcombes_table(
 
 
 def test_models_and_python_name_the_same_metrics(published: Published) -> None:
+    named = {"metric_status_daily": {*NUMERATORS, CHAT_RATE}, "shop_forecast": {*NUMERATORS}}
     with connect(published.data.published / "marts.duckdb", read_only=True) as con:
-        for table in ("metric_status_daily", "shop_forecast"):
+        for table, names in named.items():
             found = con.execute(f"select distinct metric from {table}").fetchall()
-            assert {metric for (metric,) in found} == set(NUMERATORS)
+            assert {metric for (metric,) in found} == names
 
 
 def test_interval_holds_the_rate_and_few_orders_are_not_reliable(published: Published) -> None:

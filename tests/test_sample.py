@@ -20,6 +20,7 @@ from dagster_project.lib.sample.generate import EXPORT_EVERY
 from dagster_project.lib.sample.layouts import LAYOUTS, OLD_RETURN_COLUMNS, RETURN_COLUMNS
 from dagster_project.lib.sample.regions import REGIONS
 from dagster_project.lib.sample.returns import SETTLES_WITHIN
+from dagster_project.lib.sample.texts import FAIR, GOOD, REVIEW_TEXTS, VAGUE
 from dagster_project.lib.sample.truth import TruthBook
 from dagster_project.lib.sample.world import ARRIVES_WITHIN, World
 
@@ -501,6 +502,15 @@ def latest_reviews(sample: Sample) -> dict[tuple[str, str], tuple[Export, dict[s
     return latest
 
 
+def issue_of(text: str) -> str:
+    """What a comment of the sample is about, by the texts it is made of; blank when it is vague."""
+    for texts in REVIEW_TEXTS.values():
+        for code in texts.keys() - {GOOD, FAIR, VAGUE}:
+            if text.startswith(texts[code]):
+                return code
+    return ""
+
+
 def recount(sample: Sample) -> dict[tuple[str, date], DayTruth]:
     """The truth once more, from the files alone."""
     delivered: dict[tuple[str, str], date] = {}
@@ -518,7 +528,7 @@ def recount(sample: Sample) -> dict[tuple[str, date], DayTruth]:
             continue
         created = export.moment("created_at", row["created_at"])
         assert created
-        code = row["issue_type"]
+        code = row["issue_type"] or issue_of(row["review_text"])
         is_product, is_service = code in PRODUCT_CODES, code in SERVICE_CODES
         kinds = (True, code not in LOGISTICS_CODES, is_product, is_service, False, False)
         kinds = (*kinds, True, is_product, is_service)

@@ -10,6 +10,8 @@ from datetime import date
 
 import duckdb
 
+from dagster_project.lib.metrics import CHAT_RATE
+
 # The newest metric day; shops that stay as they were end on an earlier one of their own.
 LAST_DAY = (
     "(select max(metric_date) from shop_metrics_daily "
@@ -43,13 +45,17 @@ class Concern:
 
 
 def concerns(marts: duckdb.DuckDBPyConnection) -> list[Concern]:
-    """The shops in breach or at risk, the worst first."""
+    """The shops in breach or at risk by a rate of orders, the worst first.
+
+    Missed chat targets are left out: they have had no consequences since 2025-07-15.
+    """
     rows = marts.execute(
         f"""
         with worst as (
-            select *, case metric when 'sfrr' then 'sfrr' else 'nrr' end as family
+            select *, case when starts_with(metric, 'nrr') then 'nrr' else metric end as family
             from metric_status_daily
             where metric_date = {LAST_DAY} and status in ('breach', 'at_risk')
+                and metric <> '{CHAT_RATE}'
             qualify row_number() over (
                 partition by shop_id order by status = 'breach' desc, rate / target desc, metric
             ) = 1

@@ -23,13 +23,17 @@ from dagster_project.lib.publications import Version, current
 from dagster_project.lib.text import printable, spreadsheet_safe
 from dagster_project.lib.warehouse import open_warehouse
 
-# Which events a metric looks at, and which of those that count by themselves it counts.
+# The events that a metric looks at, and which of those that count by themselves it counts.
 _EVENTS = {
-    "nrr": ("nrr", "true"),
-    "nrr_seller": ("nrr", "e.is_sellers_part"),
-    "nrr_product": ("nrr", "e.category = 'product'"),
-    "nrr_service": ("nrr", "e.category = 'service'"),
-    "sfrr": ("sfrr", "true"),
+    "nrr": ("e.metric = 'nrr'", "true"),
+    "nrr_seller": ("e.metric = 'nrr'", "e.is_sellers_part"),
+    "nrr_product": ("e.metric = 'nrr'", "e.category = 'product'"),
+    "nrr_service": ("e.metric = 'nrr'", "e.category = 'service'"),
+    "sfrr": ("e.metric = 'sfrr'", "true"),
+    "complaint_rate": ("e.metric = 'complaint_rate'", "true"),
+    "negative_feedback_rate": ("true", "true"),
+    "product_negative_feedback_rate": ("true", "e.category = 'product'"),
+    "service_negative_feedback_rate": ("true", "e.category = 'service'"),
 }
 _SHOWN = 20
 
@@ -180,7 +184,7 @@ def _published(version: Version, question: Question) -> tuple[int, int]:
 
 
 def _lines(con: duckdb.DuckDBPyConnection, question: Question) -> list[Line]:
-    metric, counts = _EVENTS[question.metric]
+    is_looked_at, counts = _EVENTS[question.metric]
     is_in = f"e.counts_by_itself and {counts}"
     if question.reason_code is not None:
         # a reason that is not the seller's has a row too, of the orders that name it
@@ -193,7 +197,11 @@ def _lines(con: duckdb.DuckDBPyConnection, question: Question) -> list[Line]:
     on_product = "true"
     if question.product_key is not None:
         orders, on_product = "intermediate.int_order_products", "product_key = $product_key"
-    asked = {name: value for name, value in vars(question).items() if value is not None}
+    asked = {
+        name: value
+        for name, value in vars(question).items()
+        if value is not None and name != "metric"
+    }
     rows = con.execute(
         f"""
         with delivered as (
@@ -222,7 +230,7 @@ def _lines(con: duckdb.DuckDBPyConnection, question: Question) -> list[Line]:
             select e.*, coalesce({is_in}, false) as event_counts
             from intermediate.int_feedback_events as e
             inner join delivered as d on e.order_id = d.order_id
-            where e.shop_id = $shop_id and e.metric = $metric and e.event_date <= $metric_date
+            where e.shop_id = $shop_id and {is_looked_at} and e.event_date <= $metric_date
                 and {on_product}
         ),
 
@@ -245,7 +253,7 @@ def _lines(con: duckdb.DuckDBPyConnection, question: Question) -> list[Line]:
         left join files as fe on e.file_id = fe.file_id
         order by 2 desc, d.delivered_date, d.order_id, e.event_date, e.event_id
         """,
-        asked | {"metric": metric},
+        asked,
     ).fetchall()
     return [Line(*row) for row in rows]
 

@@ -1,9 +1,18 @@
-"""The metrics of a shop, with the column of `shop_metrics_daily` that each one's numerator is."""
+"""The metrics of a shop, as columns and rows of the marts name them."""
 
-NUMERATORS = {
+# The rates of delivered orders, with the column of `shop_metrics_daily` that is the numerator.
+REVIEW_AND_RETURN_RATES = {
     "nrr": "negative_review_orders",
     "nrr_seller": "seller_negative_review_orders",
     "nrr_product": "product_negative_review_orders",
     "nrr_service": "service_negative_review_orders",
     "sfrr": "seller_fault_return_orders",
 }
+NUMERATORS = REVIEW_AND_RETURN_RATES | {
+    "complaint_rate": "complaint_orders",
+    "negative_feedback_rate": "negative_feedback_orders",
+    "product_negative_feedback_rate": "product_negative_feedback_orders",
+    "service_negative_feedback_rate": "service_negative_feedback_orders",
+}
+# The share of chats answered in time, of which more is better.
+CHAT_RATE = "chat_reply_rate"

@@ -18,12 +18,15 @@ TABLE = "metric_restatements"
 def restated_figures(before: Version, after: Version, manifest: Mapping[str, Any]) -> pa.Table:
     """What `after`, whose manifest is to be `manifest`, says otherwise of days of `before`.
 
-    One row per shop, day and metric whose counts differ, with the columns of the published table.
+    One row per shop, day and metric whose counts differ, with the columns of the published table;
+    metrics that `before` does not have are left out.
     """
-    values = ", ".join(
-        f"[o.{numerator}, n.{numerator}] as {metric}" for metric, numerator in NUMERATORS.items()
-    )
     with duckdb.connect(config=OFFLINE) as con:
+        known = con.sql(f"from {before.parquet('shop_metrics_daily')}").columns
+        metrics = {name: column for name, column in NUMERATORS.items() if column in known}
+        values = ", ".join(
+            f"[o.{column}, n.{column}] as {name}" for name, column in metrics.items()
+        )
         return con.sql(
             f"""
             with figures as (
@@ -38,7 +41,7 @@ def restated_figures(before: Version, after: Version, manifest: Mapping[str, Any
                     left join {after.parquet("shop_metrics_daily")} as n
                         on o.shop_id = n.shop_id and o.metric_date = n.metric_date
                 )
-                on {", ".join(NUMERATORS)} into name metric value counts
+                on {", ".join(metrics)} into name metric value counts
             )
 
             select

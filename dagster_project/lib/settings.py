@@ -10,7 +10,7 @@ import duckdb
 from dagster_project.lib.casts import find_date_formats
 from dagster_project.lib.contracts import Dataset, all_rules, load_settings
 from dagster_project.lib.errors import ConfigurationError, FileRefusedError
-from dagster_project.lib.metrics import NUMERATORS
+from dagster_project.lib.metrics import CHAT_RATE, NUMERATORS, REVIEW_AND_RETURN_RATES
 from dagster_project.lib.paths import DBT_DIR, DataDir
 from dagster_project.lib.readers import read_text
 from dagster_project.lib.review_reasons import BREAK, NEGATION, PatternError, check_pattern
@@ -30,7 +30,7 @@ _METRIC_SETTINGS = {
     "platform_rounding": (r"0[.]0*1", "a decimal place, such as 0.0001"),
 }
 # What the models can compute with, where a column has a few words to choose from.
-_METRICS = tuple(NUMERATORS)
+_METRICS = tuple(REVIEW_AND_RETURN_RATES)
 _IN_OR_OUT = ("in", "out")
 _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "metric_variants": {
@@ -41,7 +41,7 @@ _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
         "rejected": _IN_OR_OUT,
         "empty_comments": _IN_OR_OUT,
     },
-    "metric_targets": {"metric": _METRICS},
+    "metric_targets": {"metric": (*NUMERATORS, CHAT_RATE)},
     "outcome_policy": {
         "outcome": ("open", "completed", "cancelled", "rejected", "not_sent_back", "seller_won"),
     },

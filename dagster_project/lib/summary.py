@@ -132,9 +132,8 @@ def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
         f"""
         select
             s.shop_id, s.metric_date, s.metric, s.rate, s.orders, s.delivered_orders, s.target,
-            s.status, case s.metric when 'sfrr' then m.sfrr_state else m.nrr_state end
+            s.status, s.higher_is_better, s.state
         from metric_status_daily as s
-        inner join shop_metrics_daily as m using (shop_id, metric_date)
         where s.metric_date = {LAST_DAY}
             and (s.metric in ('nrr', 'sfrr') or s.target is not null)
         order by s.shop_id, s.metric
@@ -146,7 +145,7 @@ def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
         "Shop", "Metric", "Rate", "Orders", "Target", "Status", "Data",
     )  # fmt: skip
     previous = None
-    for shop, _, metric, rate, orders, delivered, target, status, state in rows:
+    for shop, _, metric, rate, orders, delivered, target, status, is_floor, state in rows:
         if previous not in (None, shop):
             table.add_section()
         table.add_row(
@@ -154,7 +153,7 @@ def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
             metric,
             _percent(rate),
             f"{orders} of {delivered}",
-            f"< {_percent(target)}" if target is not None else "",
+            "" if target is None else f"{'>' if is_floor else '<'} {_percent(target)}",
             Text(status.replace("_", " "), _STATUS_STYLES.get(status, "dim")),
             state.replace("_", " "),
         )

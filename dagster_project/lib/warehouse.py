@@ -28,6 +28,8 @@ from dagster_project.lib.version import version
 _MEMORY_LIMIT = "3GB"
 # Own settings that no model reads: they decide what is published, not what is computed.
 _GATE_SETTINGS = "quality_rules.csv"
+# Settings of which a change makes other figures of the same texts.
+_DEFINITIONS = ("metric_settings", "metric_variants", "outcome_policy", "reasons")
 
 RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "shops": (
@@ -242,10 +244,15 @@ def inputs_fingerprint(data: DataDir, ledger: Ledger, as_of: date | None) -> str
 
 
 def method_fingerprint(data: DataDir) -> str:
-    """A digest of how figures are computed: code and metric settings; one per publication."""
+    """A digest of how figures are computed: code and definitions; one per publication.
+
+    Not of what texts mean (reasons of returns, types of complaints, rules for comments): those are
+    added to as new texts come, and that is no other method.
+    """
     digest = hashlib.sha256(code_version().encode())
-    settings = data.settings / "metric_settings.csv"
-    digest.update(settings.read_bytes() if settings.is_file() else b"")
+    for name in _DEFINITIONS:
+        path = data.settings / f"{name}.csv"
+        digest.update(path.read_bytes() + b"\n" if path.is_file() else b"\n")
     return digest.hexdigest()[:32]
 
 

@@ -1,22 +1,43 @@
-{#- The metrics of a shop that may have a target, with the column of their numerator. -#}
+{#- The rates of delivered orders: the event that puts an order into the numerator (its count is
+    `<event>_orders`, the order is in it from `first_<event>_date`) and the column of the state. Those
+    that are `optional` have rows of their own once files were loaded. -#}
 {% macro shop_metrics() -%}
+    {%- set feedback = {"state": "negative_feedback_state", "optional": true} -%}
     {{ return({
-        "nrr": "negative_review_orders",
-        "nrr_seller": "seller_negative_review_orders",
-        "nrr_product": "product_negative_review_orders",
-        "nrr_service": "service_negative_review_orders",
-        "sfrr": "seller_fault_return_orders",
+        "nrr": {"event": "negative_review", "state": "nrr_state"},
+        "nrr_seller": {"event": "seller_negative_review", "state": "nrr_state"},
+        "nrr_product": {"event": "product_negative_review", "state": "nrr_state"},
+        "nrr_service": {"event": "service_negative_review", "state": "nrr_state"},
+        "sfrr": {"event": "seller_fault_return", "state": "sfrr_state"},
+        "complaint_rate": {"event": "complaint", "state": "complaint_state", "optional": true},
+        "negative_feedback_rate": dict(feedback, event="negative_feedback"),
+        "product_negative_feedback_rate": dict(feedback, event="product_negative_feedback"),
+        "service_negative_feedback_rate": dict(feedback, event="service_negative_feedback"),
     }) }}
 {%- endmacro %}
 
-{#- How a rate stands to its target, which it meets while it is below it. -#}
-{% macro status_of(rate, target, at_risk_share) -%}
+{#- Their numerators, each with the column of the day from which an order is in it. -#}
+{% macro negative_orders() -%}
+    {%- set found = {} -%}
+    {%- for metric in shop_metrics().values() -%}
+        {%- do found.update({metric.event ~ "_orders": "first_" ~ metric.event ~ "_date"}) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+{#- The metrics that are about reviews: the NRR and its parts. -#}
+{% macro review_metrics() -%}'nrr', 'nrr_seller', 'nrr_product', 'nrr_service'{%- endmacro %}
+
+{#- How a rate stands to its target, which it meets while it is below it; where `higher_is_better`
+    holds, while it is above it, and how close it is shows in what is missing to 1. -#}
+{% macro status_of(rate, target, at_risk_share, higher_is_better="false") -%}
     case
         when {{ target }} is null then 'no_target'
         when {{ rate }} is null then 'unknown'
-        when {{ rate }} >= {{ target }} then 'breach'
-        when {{ rate }} >= {{ at_risk_share }} * {{ target }} then 'at_risk'
-        else 'ok'
+        when {{ rate }} = {{ target }} or ({{ rate }} > {{ target }}) <> {{ higher_is_better }} then 'breach'
+        when {{ higher_is_better }} and 1 - {{ rate }} < {{ at_risk_share }} * (1 - {{ target }}) then 'ok'
+        when not {{ higher_is_better }} and {{ rate }} < {{ at_risk_share }} * {{ target }} then 'ok'
+        else 'at_risk'
     end
 {%- endmacro %}
 

@@ -115,6 +115,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "is_reliable",
         "breach_since",
         "days_in_breach",
+        "higher_is_better",
+        "state",
     ),
     "shop_forecast": (
         "as_of_date",
@@ -156,6 +158,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "currency",
         "revenue",
         "net_refunds",
+        "rate_low",
+        "rate_high",
     ),
     "metric_variants_daily": ("metric", "numerator", "denominator", "rate"),
     "reconciliation": (

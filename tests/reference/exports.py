@@ -407,6 +407,12 @@ OWN_TARGETS = (
     Target("BR", "nrr_product", 0.1, confidence="house"),
     Target("GB", "nrr", 0.25, confidence="house"),
     Target("GB", "sfrr", 0.25, confidence="house"),
+    Target("ID", "complaint_rate", 0.1, confidence="house"),
+    Target("ID", "negative_feedback_rate", 0.3, confidence="house"),
+    Target("TH", "product_negative_feedback_rate", 0.2, confidence="house"),
+    Target("TH", "service_negative_feedback_rate", 0.2, confidence="house"),
+    Target("ID", "chat_reply_rate", 0.5, date(2024, 2, 10), date(2025, 8, 14), confidence="house"),
+    Target("GB", "chat_reply_rate", 0.6, confidence="house"),
 )
 OWN_SETTINGS = Settings(
     variants=Settings().variants + OWN_VARIANTS,

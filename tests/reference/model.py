@@ -253,8 +253,13 @@ def _default_targets() -> tuple[Target, ...]:
         Target("TH", metric, 0.005, date(2025, 6, 18))
         for metric in ("nrr_seller", "nrr_product", "nrr_service")
     ]
+    chats = [
+        Target(region, "chat_reply_rate", 0.85, date(2025, 8, 15), confidence="third_party")
+        for region in ("ID", "MY", "PH", "SG", "TH", "VN")
+    ]
     return (
         *thai,
+        *chats,
         Target("VN", "nrr", 0.005, date(2023, 11, 13), confidence="third_party"),
         Target("ID", "sfrr", 0.015, date(2025, 9, 4)),
         Target("MY", "sfrr", 0.015, date(2026, 3, 11), confidence="third_party"),

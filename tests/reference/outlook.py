@@ -15,6 +15,18 @@ NUMERATORS = {
     "nrr_product": "product_negative_review_orders",
     "nrr_service": "service_negative_review_orders",
     "sfrr": "seller_fault_return_orders",
+    "complaint_rate": "complaint_orders",
+    "negative_feedback_rate": "negative_feedback_orders",
+    "product_negative_feedback_rate": "product_negative_feedback_orders",
+    "service_negative_feedback_rate": "service_negative_feedback_orders",
+}
+STATES = {
+    "sfrr": "sfrr_state",
+    "complaint_rate": "complaint_state",
+    "negative_feedback_rate": "negative_feedback_state",
+    "product_negative_feedback_rate": "negative_feedback_state",
+    "service_negative_feedback_rate": "negative_feedback_state",
+    "chat_reply_rate": "chat_state",
 }
 
 
@@ -40,7 +52,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float] | None:
     middle = p + z * z / (2 * trials)
     margin = z * math.sqrt(p * (1 - p) / trials + (z / (2 * trials)) ** 2)
     low, high = ((middle + sign * margin) / (1 + z * z / trials) for sign in (-1, 1))
-    return max(low, 0.0), min(high, 1.0)
+    return min(low, p), max(high, p)
 
 
 def status_of(rate: float | None, target: float | None, settings: Settings) -> str:
@@ -54,36 +66,59 @@ def status_of(rate: float | None, target: float | None, settings: Settings) -> s
     return "at_risk" if rate >= settings.at_risk_share_of_target * target else "ok"
 
 
+def chat_status_of(rate: float | None, target: float | None, settings: Settings) -> str:
+    """Give the same of the share of chats in time, which is to stay above its target."""
+    if target is None or rate is None:
+        return status_of(rate, target, settings)
+    if rate <= target:
+        return "breach"
+    is_near = 1 - rate >= settings.at_risk_share_of_target * (1 - target)
+    return "at_risk" if is_near else "ok"
+
+
+def figures(of_shop: Row) -> dict[str, tuple[int, int, float | None]]:
+    """Give numerator, denominator and rate of each metric that has rows on a shop day."""
+    found = {
+        metric: (of_shop[numerator], of_shop["delivered_orders"], of_shop[metric])
+        for metric, numerator in NUMERATORS.items()
+    }
+    in_time, rate = of_shop["chats_replied_in_time"], of_shop["chat_reply_rate"]
+    found["chat_reply_rate"] = (in_time, of_shop["chats"], rate)
+    return {
+        metric: figure
+        for metric, figure in found.items()
+        if metric == "sfrr" or metric.startswith("nrr") or of_shop[STATES[metric]] != "not_loaded"
+    }
+
+
 def status_rows(
     shop: Shop, days: dict[date, Row], settings: Settings
 ) -> dict[tuple[str, date, str], Row]:
     """Give a shop's rows of metric_status_daily, of its rows of shop_metrics_daily by day."""
     rows = {}
-    for metric, numerator in NUMERATORS.items():
-        since = None
-        for day in sorted(days):
-            of_shop = days[day]
-            orders, delivered, rate = (
-                of_shop[numerator],
-                of_shop["delivered_orders"],
-                of_shop[metric],
-            )
+    since: dict[str, date | None] = {}
+    for day in sorted(days):
+        for metric, (orders, delivered, rate) in figures(days[day]).items():
+            is_chat = metric == "chat_reply_rate"
             target = target_on(shop, metric, day, settings.targets)
-            status = status_of(rate, target.target if target else None, settings)
-            since = (since or day) if status == "breach" else None
+            limit = target.target if target else None
+            status = (chat_status_of if is_chat else status_of)(rate, limit, settings)
+            first = since[metric] = (since.get(metric) or day) if status == "breach" else None
             low, high = (wilson(orders, delivered) if rate is not None else None) or (None, None)
             rows[shop.shop_id, day, metric] = {
                 "orders": orders,
                 "delivered_orders": delivered,
                 "rate": rate,
-                "target": target.target if target else None,
+                "target": limit,
                 "status": status,
                 "target_confidence": target.confidence if target else None,
                 "rate_low": low,
                 "rate_high": high,
                 "is_reliable": delivered >= settings.min_delivered_orders,
-                "breach_since": since,
-                "days_in_breach": (day - since).days + 1 if since else None,
+                "breach_since": first,
+                "days_in_breach": (day - first).days + 1 if first else None,
+                "higher_is_better": is_chat,
+                "state": days[day][STATES.get(metric, "nrr_state")],
             }
     return rows
 
@@ -102,7 +137,9 @@ def forecast_rows(
     """
     rows: dict[tuple[str, str, int], Row] = {}
     for metric, numerator in NUMERATORS.items():
-        today = statuses[shop.shop_id, as_of, metric]
+        today = statuses.get((shop.shop_id, as_of, metric))
+        if today is None:
+            continue
         delivered, rate = today["delivered_orders"], today["rate"]
         recovery = None
         for days, of_shop in sorted(remaining.items()):

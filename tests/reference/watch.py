@@ -46,7 +46,7 @@ def watch_rows(
             targets = [
                 status["target"]
                 for name, status in statuses.items()
-                if name.startswith("nrr") == (metric == "nrr") and status["target"] is not None
+                if name.partition("_")[0] == metric and status["target"] is not None
             ]
             if rate is None or orders < MIN_ORDERS:
                 continue
@@ -84,6 +84,8 @@ def watch_rows(
                     "currency": money[product, metric]["currency"],
                     "revenue": money[product, metric]["revenue"],
                     "net_refunds": money[product, metric]["net_refunds"],
+                    "rate_low": interval[0],
+                    "rate_high": interval[1],
                 }
             )
     return {(shop_id, row.pop("product_key"), row.pop("metric")): row for row in found}

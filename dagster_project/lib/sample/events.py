@@ -99,12 +99,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ReviewVersion:
-    """What a review said from `at` on."""
+    """What a review said from `at` on; what it is about may stand in its text alone."""
 
     at: datetime
     rating: int
     text: str
-    issue_type: str
+    issue: str
+    is_issue_exported: bool = True
+
+    @property
+    def issue_type(self) -> str:
+        """The issue as the export has it, often not at all."""
+        return self.issue if self.is_issue_exported else ""
 
 
 @dataclass(slots=True)

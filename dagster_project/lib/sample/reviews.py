@@ -1,6 +1,7 @@
 """What buyers of a sample shop write about their orders."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,6 +14,7 @@ _REVIEWED_SHARE: Final = 0.28
 _WORSENED_SHARE: Final = 0.15
 _IMPROVED_SHARE: Final = 0.15
 _CONTACT_SHARE: Final = 1 / 30
+_ISSUE_EXPORTED_EVERY: Final = 3
 
 LOW_CODES: Final[Mapping[str, int]] = {
     "defective_or_low_quality": 26,
@@ -38,6 +40,7 @@ class Reviews:
         self._negative = chance.quota()
         self._improved = chance.quota()
         self._contact = chance.quota()
+        self._low_ratings = 0
 
     def add(self, order: Order, negative_rate: float) -> None:
         """Let the buyers of a delivered order review it; one review per product at most."""
@@ -90,7 +93,7 @@ class Reviews:
         if rng.random() < _WORSENED_SHARE:
             first = ReviewVersion(written_at, rng.choice((4, 5)), self._text(texts.GOOD), "")
             later = whole(written_at + timedelta(days=rng.uniform(1, 15)))
-            return [first, ReviewVersion(later, low.rating, low.text, low.issue_type)]
+            return [first, replace(low, at=later)]
         return [low]
 
     def _low(self, at: datetime, code: str, mood: str = "") -> ReviewVersion:
@@ -98,7 +101,10 @@ class Reviews:
         text = self._text(mood) if mood else ""
         if code and rng.random() < 0.9:
             text = self._text(code)
-        return ReviewVersion(at, 1 if rng.random() < 0.6 else 2, text, code)
+        rating = 1 if rng.random() < 0.6 else 2
+        self._low_ratings += 1
+        is_exported = not text or self._low_ratings % _ISSUE_EXPORTED_EVERY == 0
+        return ReviewVersion(at, rating, text, code, is_exported)
 
     def _improved_versions(self, written_at: datetime) -> list[ReviewVersion]:
         rng = self._rng
@@ -149,5 +155,5 @@ class Reviews:
         sentence = texts.CONTACT_SENTENCES[language].format(contact=review.contact)
         review.versions = (
             *review.versions[:-1],
-            ReviewVersion(last.at, last.rating, f"{last.text} {sentence}", last.issue_type),
+            replace(last, text=f"{last.text} {sentence}"),
         )

@@ -1,8 +1,8 @@
 """What buyers of the sample write: reviews, return reasons and messages, by language.
 
 Return reasons are the platform's own fixed labels. Everything else is free text. A low rating
-that carries no issue code says nothing a keyword rule could hold on to (`VAGUE`), so its reason
-is `unclassified` under any set of classification rules and the sample's truth stays true.
+says what it is about in words that the bundled rules read as the sample means them, or nothing that
+a rule could hold on to (`VAGUE`): a test holds both, so that the sample's truth stays true.
 """
 
 from collections.abc import Mapping

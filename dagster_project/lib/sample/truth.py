@@ -176,7 +176,7 @@ def _first(negative: list[Review], categories: set[str]) -> date:
 
 def _category(review: Review) -> str:
     """A known issue code names the category; unclassified and no_comment are `other`."""
-    return _REVIEW_CATEGORIES.get(review.versions[-1].issue_type, "other")
+    return _REVIEW_CATEGORIES.get(review.versions[-1].issue, "other")
 
 
 def _complaint_category(complaint: Complaint) -> str:

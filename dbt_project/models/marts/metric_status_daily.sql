@@ -13,17 +13,31 @@ with days as (
 ),
 
 figures as (
-    {% for metric, numerator in shop_metrics().items() -%}
+    {% for name, metric in shop_metrics().items() -%}
     select
         shop_id,
         metric_date,
-        '{{ metric }}' as metric,
-        {{ numerator }} as orders,
+        '{{ name }}' as metric,
+        {{ metric.event }}_orders as orders,
         delivered_orders,
-        {{ metric }} as rate
+        {{ name }} as rate,
+        false as higher_is_better,
+        {{ metric.state }} as state
     from days
-    {% if not loop.last %}union all{% endif %}
-    {% endfor %}
+    {% if metric.optional %}where {{ metric.state }} <> 'not_loaded'{% endif %}
+    union all
+    {% endfor -%}
+    select
+        shop_id,
+        metric_date,
+        'chat_reply_rate' as metric,
+        chats_replied_in_time as orders,
+        chats as delivered_orders,
+        chat_reply_rate as rate,
+        true as higher_is_better,
+        chat_state as state
+    from days
+    where chat_state <> 'not_loaded'
 ),
 
 with_targets as (
@@ -33,7 +47,7 @@ with_targets as (
 statuses as (
     select
         *,
-        {{ status_of("rate", "target", "at_risk_share") }} as status
+        {{ status_of("rate", "target", "at_risk_share", "higher_is_better") }} as status
     from with_targets
 ),
 
@@ -90,7 +104,9 @@ final as (
         case when rate is not null then {{ wilson_bound("orders", "delivered_orders", "+") }} end as rate_high,
         coalesce(delivered_orders >= min_delivered_orders, false) as is_reliable,
         breach_since,
-        cast({{ days_between("breach_since", "metric_date") }} + 1 as bigint) as days_in_breach
+        cast({{ days_between("breach_since", "metric_date") }} + 1 as bigint) as days_in_breach,
+        higher_is_better,
+        state
     from with_breaches
 )
 

@@ -1,12 +1,6 @@
 -- grain: shop_id x metric x horizon_days, from the day after the as-of date to one window later
 {{ config(materialized="incremental") }}
-{% set first_days = {
-    "nrr": "first_negative_review_date",
-    "nrr_seller": "first_seller_negative_review_date",
-    "nrr_product": "first_product_negative_review_date",
-    "nrr_service": "first_service_negative_review_date",
-    "sfrr": "first_seller_fault_return_date",
-} %}
+{% set metrics = shop_metrics() %}
 
 with today as (
     select
@@ -21,10 +15,10 @@ deliveries as (
     select
         o.shop_id,
         o.delivered_date,
-        count(*) as delivered_orders,
-        {%- for metric in first_days %}
-        cast(0 as bigint) as {{ metric }}{% if not loop.last %},{% endif %}
+        {%- for metric in metrics %}
+        cast(0 as bigint) as {{ metric }},
         {%- endfor %}
+        count(*) as delivered_orders
     from {{ ref("int_orders") }} as o
     inner join {{ ref("int_parameters") }} as p
         on
@@ -37,10 +31,10 @@ negatives as (
     select
         o.shop_id,
         o.delivered_date,
-        cast(0 as bigint) as delivered_orders,
-        {%- for metric, first_day in first_days.items() %}
-        count(case when o.{{ first_day }} <= p.as_of_date then 1 end) as {{ metric }}{% if not loop.last %},{% endif %}
+        {%- for name, metric in metrics.items() %}
+        count(case when o.first_{{ metric.event }}_date <= p.as_of_date then 1 end) as {{ name }},
         {%- endfor %}
+        cast(0 as bigint) as delivered_orders
     from {{ ref("int_orders__first_events") }} as o
     inner join {{ ref("int_parameters") }} as p
         on
@@ -53,10 +47,10 @@ no_deliveries as (
     select
         shop_id,
         metric_date as delivered_date,
-        cast(0 as bigint) as delivered_orders,
-        {%- for metric in first_days %}
-        cast(0 as bigint) as {{ metric }}{% if not loop.last %},{% endif %}
+        {%- for metric in metrics %}
+        cast(0 as bigint) as {{ metric }},
         {%- endfor %}
+        cast(0 as bigint) as delivered_orders
     from today
     where metric = 'nrr'
 ),
@@ -97,16 +91,16 @@ remaining as (
         as_of_date,
         horizon_days,
         forecast_date,
-        sum(remains * delivered_orders) as delivered_orders,
-        {%- for metric in first_days %}
-        sum(remains * {{ metric }}) as {{ metric }}{% if not loop.last %},{% endif %}
+        {%- for metric in metrics %}
+        sum(remains * {{ metric }}) as {{ metric }},
         {%- endfor %}
+        sum(remains * delivered_orders) as delivered_orders
     from by_horizon
     group by shop_id, as_of_date, horizon_days, forecast_date
 ),
 
 remaining_by_metric as (
-    {% for metric in first_days -%}
+    {% for metric in metrics -%}
     select
         shop_id,
         as_of_date,

@@ -1,17 +1,7 @@
 -- grain: shop_id x metric_date, from the shop's first delivery to the as-of date
 {% set touched = {"by": "int_touched__shop_days", "key": ["shop_id"], "from": "metric_date"} %}
 {{ config(materialized="incremental", meta={"touched": touched}) }}
-{% set negatives = {
-    "negative_review_orders": "first_negative_review_date",
-    "seller_negative_review_orders": "first_seller_negative_review_date",
-    "product_negative_review_orders": "first_product_negative_review_date",
-    "service_negative_review_orders": "first_service_negative_review_date",
-    "seller_fault_return_orders": "first_seller_fault_return_date",
-    "complaint_orders": "first_complaint_date",
-    "negative_feedback_orders": "first_negative_feedback_date",
-    "product_negative_feedback_orders": "first_product_negative_feedback_date",
-    "service_negative_feedback_orders": "first_service_negative_feedback_date",
-} %}
+{% set negatives = negative_orders() %}
 {% set counted = [
     (ref("int_orders"), {"delivered_orders": "delivered_date"}),
     (ref("int_orders__first_events"), negatives),

@@ -28,6 +28,14 @@ product_days as (
     {% endfor %}
 ),
 
+with_intervals as (
+    select
+        *,
+        {{ wilson_bound("orders", "delivered_orders", "-") }} as rate_low,
+        {{ wilson_bound("orders", "delivered_orders", "+") }} as rate_high
+    from product_days
+),
+
 -- where a region has targets for parts of the NRR only, the strictest of them
 limits as (
     select
@@ -38,6 +46,7 @@ limits as (
     from {{ ref("metric_status_daily") }} as d
     inner join parameters as p
         on d.metric_date = p.as_of_date
+    where d.metric in ({{ review_metrics() }}, 'sfrr')
     group by d.shop_id, case when d.metric = 'sfrr' then 'sfrr' else 'nrr' end
 ),
 
@@ -53,8 +62,10 @@ watched as (
         t.rate,
         t.rate - w.rate as rate_change,
         coalesce(l.target, l.shop_rate) as threshold,
-        t.orders - coalesce(l.target, l.shop_rate) * t.delivered_orders as excess_orders
-    from product_days as t
+        t.orders - coalesce(l.target, l.shop_rate) * t.delivered_orders as excess_orders,
+        t.rate_low,
+        t.rate_high
+    from with_intervals as t
     inner join parameters as p
         on t.metric_date = p.as_of_date and t.orders >= p.min_orders
     inner join limits as l
@@ -71,7 +82,7 @@ watched as (
         or (
             l.target is null
             and t.rate is not null
-            and {{ wilson_bound("t.orders", "t.delivered_orders", "-") }} > l.shop_rate
+            and t.rate_low > l.shop_rate
         )
 ),
 
@@ -142,7 +153,9 @@ final as (
         s.steps as platform_steps,
         c.currency,
         c.revenue,
-        c.net_refunds
+        c.net_refunds,
+        w.rate_low,
+        w.rate_high
     from watched as w
     left join reasons as r
         on w.shop_id = r.shop_id and w.product_key = r.product_key and w.metric = r.metric and r.rank = 1
