@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import altair as alt
@@ -105,6 +105,10 @@ def rate_over_time(
         end = (ahead or known)[-1]["day"]
         aims = [row for row in known if row["target"] is not None]
         last = aims[-1] | {"day": end}
+        # the target is named at the end of the line that the rate is farther from
+        is_left = _distance(known[0]["rate"], aims[0]) > _distance(
+            ahead[-1]["expected"] if ahead else known[-1]["rate"], last
+        )
         layers.append(
             _of([*aims, last])
             .encode(x=x)
@@ -114,12 +118,12 @@ def rate_over_time(
             .encode(y="target:Q")
         )
         layers.append(
-            _of([last])
+            _of([aims[0] if is_left else last])
             .mark_text(
                 aria=False,
-                align="right",
+                align="left" if is_left else "right",
                 baseline="bottom",
-                dx=-2,
+                dx=3 if is_left else -3,
                 dy=-3,
                 color=TARGET,
                 fontSize=12,
@@ -250,23 +254,19 @@ def orders_by_reason_over_time(
         for row in days
     ]
     names = list(dict.fromkeys(row["Reason"] for row in rows))
-    # said outright, lest the axes look for their ends before the rows are there
-    days_from, days_to = _ends(row["day"] for row in rows)
-    most = max((row["orders"] for row in rows), default=0)
     legend = alt.Legend(title=None, orient="bottom", columns=2, symbolType="stroke")
     dashes = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3], [10, 3], [3, 1]]
     base = _of(rows).encode(
         x=alt.X(
             "day:T",
             title=None,
-            scale=alt.Scale(type="utc", domain=[days_from, days_to]),
+            scale=alt.Scale(type="utc"),
             axis=_days_axis(),
         ),
         y=alt.Y(
             "orders:Q",
             title="orders in the window",
             axis=alt.Axis(tickMinStep=1),
-            scale=alt.Scale(domain=[0, most or 1]),
         ),
         color=alt.Color(
             "Reason:N",
@@ -421,16 +421,13 @@ def _describe_rate(name: str, known: list[dict[str, Any]], ahead: list[dict[str,
     return text
 
 
-def _ends(days: Iterable[str]) -> tuple[int, int]:
-    """The first and the last of ISO days, as milliseconds of UTC."""
-    found = sorted(days) or ["1970-01-01"]
-    ends = (datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (found[0], found[-1]))
-    first, last = (int(moment.timestamp() * 1000) for moment in ends)
-    return first, last
-
-
 def _days_axis() -> alt.Axis:
     return alt.Axis(format="%-d %b", labelOverlap=True, tickCount=6, grid=False)
+
+
+def _distance(rate: float | None, aim: dict[str, Any]) -> float:
+    """How far a rate is from the target; without a rate nothing is in the way."""
+    return float("inf") if rate is None else abs(rate - aim["target"])
 
 
 def _iso(day: date) -> str:
