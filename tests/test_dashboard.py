@@ -632,6 +632,7 @@ def test_where_nothing_is_published_the_way_on_is_said_until_something_is(
         shutil.copytree(published.data.published, data.published, symlinks=True)
         page.reload()
         page.get_by_role("heading", name="All shops").wait_for()
+        page.close()  # before its server is gone
 
 
 def test_a_new_publication_is_shown_at_the_next_click_and_said_so(
