@@ -109,7 +109,8 @@ LEDGER_TABLES = {
             "shop_id": _FILE["shop_id"],
             "source_file": _FILE["file_name"],
             "row_number": "Row of that file, 1 = the first.",
-            "column_name": "The column that breaks the rule, as exports call it; blank where the row does.",
+            "column_name": "The column that breaks the rule, as exports call it; blank where the "
+            "row does.",
             "rule": "The rule that it breaks.",
             "message": "What is wrong, without the cell's content.",
             "file_id": _FILE["file_id"],
