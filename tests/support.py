@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from unittest import mock
 
+import pytest
 from typer.testing import CliRunner
 
 from dagster_project import cli
@@ -94,6 +96,26 @@ def held_for_writing(path: Path) -> Iterator[Callable[[], object]]:
             yield program.communicate
         finally:
             program.kill()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+# What pip says where it reaches no index.
+_NO_INDEX = re.compile(
+    "NewConnectionError|Failed to establish|Temporary failure|timed out|Max retries|"
+    "No matching distribution"
+)
+
+
+def skip_without_packages(said: str) -> None:
+    """Skip the test where pip could not reach its index; never where CI runs it."""
+    if os.environ.get("CI") != "true" and _NO_INDEX.search(said):
+        pytest.skip("needs the Python package index, which cannot be reached")
 
 
 def fingerprint(folder: Path) -> dict[str, str]:

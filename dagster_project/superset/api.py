@@ -26,7 +26,7 @@ def import_bundle(address: str, home: Path, bundle: bytes) -> None:
 
 
 def _ask(session: requests.Session, method: str, url: str, **content: object) -> dict[str, str]:
-    answer = session.request(method, url, timeout=_TIMEOUT, **content)  # type: ignore[arg-type]
+    answer = session.request(method, url, timeout=_TIMEOUT, **content)
     if not answer.ok:
         raise FeedbackError(
             f"Superset answers {answer.status_code} to {url}: {answer.text[:500]} "

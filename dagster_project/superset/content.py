@@ -1,4 +1,4 @@
-"""What Superset shows: every published table as a dataset, and a dashboard of five charts.
+"""What Superset shows: every published table as a dataset, and a dashboard of six charts.
 
 As the bundle of files that Superset imports and exports; each object's UUID follows from its name,
 so that importing again renews it. JSON is YAML, which Superset reads.
@@ -32,7 +32,7 @@ Content = dict[str, Any]
 
 
 def bundle(marts: duckdb.DuckDBPyConnection, database: Path) -> bytes:
-    """A ZIP of all that Superset imports; `marts` is a publication, open by readers at `database`."""
+    """A ZIP of all that Superset imports, for the publication `marts` that lies at `database`."""
     tables = _tables(marts)
     reasons, columns = tables["reason_metrics_daily"]
     datasets = {name: _dataset(name, *described) for name, described in tables.items()}
@@ -70,7 +70,7 @@ def _object(kind: str, name: str, **content: Any) -> Content:
 
 
 def _database(path: Path) -> Content:
-    """The publication, for reading; SQL written in Superset can neither change nor read other files."""
+    """The publication, for reading: SQL can neither change it nor reach other files."""
     config = {
         "enable_external_access": "false",
         "autoinstall_known_extensions": "false",
@@ -158,7 +158,8 @@ def _charts() -> list[Content]:
         _against_target("nrr", "NRR by shop, with the target where one is known"),
         _against_target("sfrr", "SFRR by shop, with the target where one is known"),
         _standing(),
-        _reasons(),
+        _reasons("nrr", "Why buyers rate badly, on each shop's last day"),
+        _reasons("sfrr", "Why buyers ask for money back, on each shop's last day"),
         _products(),
     ]
 
@@ -197,10 +198,9 @@ def _against_target(metric: str, name: str) -> Content:
         adhoc_filters=[is_metric],
         adhoc_filters_b=[is_metric, _where("target is not null")],
         row_limit_b=50_000,
-        truncate_metric=True,
         seriesType="line",
-        seriesTypeB="line",
-        opacityB=0,
+        seriesTypeB="scatter",  # a dotted line: a rate is not its target
+        markerSizeB=3,
         y_axis_format=".1%",
         y_axis_format_secondary=".1%",
         yAxisIndex=0,
@@ -210,6 +210,7 @@ def _against_target(metric: str, name: str) -> Content:
         legendOrientation="top",
         legendType="scroll",
         x_axis_time_format="%d %b",
+        xAxisLabelRotation=45,
         tooltipTimeFormat="%d %b %Y",
     )
 
@@ -236,29 +237,26 @@ def _standing() -> Content:
         ],
         timeseries_limit_metric=_aggregate("arg_max_null(rate / target, metric_date)", "nearness"),
         order_desc=True,
-        column_config={name: _PERCENT for name in ("rate", "low", "high", "target")},
+        column_config=dict.fromkeys(("rate", "low", "high", "target"), _PERCENT),
         **_TABLE,
     )
 
 
-def _reasons() -> Content:
+def _reasons(metric: str, name: str) -> Content:
     return _chart(
-        "Reasons that count, on each shop's last day",
+        name,
         "reasons_now",
         "echarts_timeseries_bar",
         x_axis="reason_code",
         metrics=[_aggregate("sum(orders)", "orders")],
-        groupby=["metric"],
-        adhoc_filters=[_where("is_counted")],
+        adhoc_filters=[_where(f"metric = '{metric}'"), _where("is_counted")],
         orientation="horizontal",
         x_axis_sort="orders",
         x_axis_sort_asc=True,
         show_value=True,
         rich_tooltip=True,
-        show_legend=True,
-        legendOrientation="top",
+        show_legend=False,
         y_axis_format=",d",
-        truncate_metric=True,
     )
 
 
@@ -287,7 +285,7 @@ _TABLE: Mapping[str, Any] = {
     "allow_render_html": False,
     "show_cell_bars": False,
     "table_timestamp_format": "%Y-%m-%d",
-    "page_length": 20,
+    "page_length": 0,
 }
 
 
@@ -310,8 +308,13 @@ def _where(condition: str) -> Content:
 
 def _dashboard(charts: Sequence[str]) -> Content:
     """The charts in rows of twelfths of the page; a filter by shop holds for all."""
-    nrr, sfrr, standing, reasons, products = charts
-    rows = [[(nrr, 6), (sfrr, 6)], [(standing, 7), (reasons, 5)], [(products, 12)]]
+    nrr, sfrr, standing, nrr_reasons, sfrr_reasons, products = charts
+    rows = [
+        [(nrr, 6), (sfrr, 6)],
+        [(standing, 12)],
+        [(nrr_reasons, 6), (sfrr_reasons, 6)],
+        [(products, 12)],
+    ]
     position: Content = {
         "DASHBOARD_VERSION_KEY": "v2",
         "ROOT_ID": {"type": "ROOT", "id": "ROOT_ID", "children": ["GRID_ID"]},
@@ -343,7 +346,7 @@ def _dashboard(charts: Sequence[str]) -> Content:
                     "chartId": charts.index(chart),  # for the import, which gives its own
                     "sliceName": chart,
                     "width": width,
-                    "height": 50,
+                    "height": 52,
                 },
             }
     by_shop = {

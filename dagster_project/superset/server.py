@@ -89,7 +89,7 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], port: int, home: Path) 
     until = time.monotonic() + _START_SECONDS
     while server.poll() is None and time.monotonic() < until:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()  # noqa: S310
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
         except (OSError, urllib.error.URLError):
             time.sleep(0.2)
         else:

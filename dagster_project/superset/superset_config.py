@@ -1,4 +1,4 @@
-"""Superset's settings. Read in Superset's own environment, so nothing of the project is imported."""
+"""Superset's settings; read in its own environment, so nothing of the project is imported."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ _HOME = Path(os.environ["FEEDBACK_SUPERSET_HOME"])
 
 SECRET_KEY = (_HOME / "secret_key").read_text(encoding="utf-8")
 SQLALCHEMY_DATABASE_URI = f"sqlite:///{_HOME / 'superset.db'}"
-# Of the bundled policy only the server itself: a pixel for statistics, fonts and maps are elsewhere.
+# The bundled policy without other hosts, which a pixel for statistics, fonts and maps come from.
 TALISMAN_CONFIG = {
     "content_security_policy": {
         "base-uri": ["'self'"],
