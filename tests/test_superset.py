@@ -161,6 +161,7 @@ def test_charts_show_the_published_figures(superset: Superset, page: Page) -> No
     assert len(charts) == 6
     for metric in ("nrr", "sfrr"):
         name = f"{metric.upper()} by shop, with the target where one is known"
+        print("DEBUG", metric, [r for r in charts[name] if any(", " not in k and k!="metric_date" for k in r)][:2], len(charts[name]))
         shown = {
             (series.split(", ")[0], series.split(", ")[1], row["metric_date"]): value
             for row in charts[name]
