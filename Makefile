@@ -3,9 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+SUPERSET := .venv-superset/.ready
 DATA := $(or $(FEEDBACK_DATA_DIR),data)
 
-.PHONY: run test check dev setup sample generate format lock bench chaos fuzz mutation soak clean
+.PHONY: run test check dev superset setup sample generate format lock bench chaos fuzz mutation soak clean
 
 run: $(READY) ## compute and publish; lays out sample exports in an empty data directory
 	@test -e "$(DATA)/shops.csv" || test -d "$(DATA)/landing" || $(BIN)/feedback sample "$(DATA)"
@@ -27,6 +28,9 @@ check: $(READY) ## the same without the slow ones
 
 dev: $(READY) ## the Dagster UI on localhost
 	@$(BIN)/feedback dev --data-dir "$(DATA)"
+
+superset: $(READY) $(SUPERSET) ## Apache Superset on localhost over what is published; PORT=8088
+	@$(BIN)/feedback superset --data-dir "$(DATA)" $(if $(PORT),--port "$(PORT)")
 
 bench: $(READY) ## the figures of benchmarks/README.md; LINES=100_000_000 for one size, WORK= to keep data
 	$(BIN)/python benchmarks/run_time.py
@@ -58,6 +62,8 @@ lock: $(READY) ## pin all packages anew; upgrade on purpose
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --quiet -o requirements.lock
+	$(BIN)/uv pip compile requirements-superset.in --universal --python-version 3.11 \
+		--generate-hashes --no-header --quiet -o requirements-superset.lock
 
 setup: $(READY)
 
@@ -71,5 +77,15 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-clean: ## remove the environment and what dbt compiled; never data
-	rm -rf .venv dbt_project/target
+$(SUPERSET): requirements-superset.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+		|| { echo "Superset needs Python 3.11 or 3.12; name one with make superset PYTHON=python3.12"; exit 1; }
+	@echo "Setting up .venv-superset (a minute or two, once)"
+	@rm -rf .venv-superset
+	@$(PYTHON) -m venv .venv-superset
+	@.venv-superset/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes -r requirements-superset.lock
+	@touch $(SUPERSET)
+
+clean: ## remove the environments and what dbt compiled; never data
+	rm -rf .venv .venv-superset .venv-clients dbt_project/target

@@ -324,6 +324,38 @@ def dev(data_dir: DataDirOption = None) -> None:
         os.execv(program, arguments)  # noqa: S606 - our own environment's program
 
 
+@app.command()
+def superset(
+    data_dir: DataDirOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")] = 8088,
+) -> None:
+    """Open Apache Superset on localhost over what is published; `make superset` installs it."""
+    from dagster_project.lib.database import connect
+    from dagster_project.lib.publications import current
+    from dagster_project.superset.api import import_bundle
+    from dagster_project.superset.content import DASHBOARD, bundle
+    from dagster_project.superset.server import prepare, serving, wait
+
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        version = current(data)
+        if version is None:
+            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        with connect(version.folder / "marts.duckdb", read_only=True) as marts:
+            content = bundle(marts, data.published / "marts.duckdb")
+        prepare(data.superset)
+        address = f"http://127.0.0.1:{port}"
+        with serving(data.superset, port) as server:
+            import_bundle(address, data.superset, content)
+            _out().print(
+                f"Superset: {address}/superset/dashboard/{DASHBOARD}/\n"
+                f"User admin, password in {data.superset / 'admin_password'}; Ctrl-C ends it.",
+                soft_wrap=True,
+                highlight=False,
+            )
+            wait(server)
+
+
 def _run(
     data: DataDir,
     as_of: datetime | None = None,

@@ -70,6 +70,11 @@ class DataDir:
         return self.root / "dbt"
 
     @property
+    def superset(self) -> Path:
+        """Apache Superset's own database, secrets and log."""
+        return self.root / "superset"
+
+    @property
     def logs(self) -> Path:
         """One log per run, for what the summary does not say."""
         return self.root / "logs"
