@@ -4,8 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 DATA := $(or $(FEEDBACK_DATA_DIR),data)
+SITE := site
 
-.PHONY: run test check dev setup sample generate format lock bench chaos fuzz mutation soak clean
+.PHONY: run test check dev setup sample docs notebook answers generate format lock bench chaos fuzz mutation soak clean
 
 run: $(READY) ## compute and publish; lays out sample exports in an empty data directory
 	@test -e "$(DATA)/shops.csv" || test -d "$(DATA)/landing" || $(BIN)/feedback sample "$(DATA)"
@@ -28,6 +29,21 @@ check: $(READY) ## the same without the slow ones
 dev: $(READY) ## the Dagster UI on localhost
 	@$(BIN)/feedback dev --data-dir "$(DATA)"
 
+docs: $(READY) ## the documentation as a site, in site/, with dbt's page of models and metrics
+	$(BIN)/dbt --quiet docs generate --static --empty-catalog --project-dir dbt_project \
+		--profiles-dir dbt_project --target-path target/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml \
+		--site-dir $(abspath $(SITE))
+	@echo "Open $(SITE)/index.html"
+
+notebook: $(READY) ## a notebook on what is published, in the browser
+	@FEEDBACK_DATA_DIR="$(DATA)" MARIMO_SKIP_UPDATE_CHECK=1 \
+		$(BIN)/marimo edit --host 127.0.0.1 docs/notebooks/rates.py
+
+answers: $(READY) ## the answers of docs/twenty-questions.md, from the bundled sample
+	@sample=$$(mktemp -d) && trap 'rm -rf "$$sample"' EXIT && $(BIN)/feedback sample "$$sample" \
+		&& $(BIN)/feedback run --data-dir "$$sample" && $(BIN)/python docs/answers.py "$$sample"
+
 bench: $(READY) ## the figures of benchmarks/README.md; LINES=100_000_000 for one size, WORK= to keep data
 	$(BIN)/python benchmarks/run_time.py
 	$(BIN)/python benchmarks/ingest_speed.py
@@ -47,7 +63,7 @@ soak: fuzz chaos mutation ## all three
 fuzz: $(READY) ## 20,000 damaged files through ingest; some minutes
 	$(BIN)/python benchmarks/fuzz_files.py
 
-generate: $(READY) ## dbt sources, seeds and the page of rules from the contracts
+generate: $(READY) ## dbt sources and seeds, the page of rules, the data dictionary
 	$(BIN)/python -m dagster_project.lib.generated
 
 format: $(READY)
@@ -71,5 +87,5 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-clean: ## remove the environment and what dbt compiled; never data
-	rm -rf .venv dbt_project/target
+clean: ## remove the environment, the site and what dbt compiled; never data
+	rm -rf .venv dbt_project/target site

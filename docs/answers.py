@@ -1,4 +1,4 @@
-"""Write what a publication answers into docs/twenty-questions.md: `python docs/answers.py DATA_DIR`."""
+"""Write a publication's answers into twenty-questions.md: `python docs/answers.py DATA_DIR`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of the site: Markdown and pictures where they lie in the repository, and dbt's own page."""
+"""The site's pages: Markdown and pictures as they lie in the repository, and dbt's own page."""
 
 from __future__ import annotations
 
