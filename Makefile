@@ -34,7 +34,7 @@ docs: $(READY) ## the documentation as a site, in site/, with dbt's page of mode
 		--profiles-dir dbt_project --target-path target/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml \
 		--site-dir $(abspath $(SITE))
-	@echo "Open $(SITE)/index.html"
+	@echo "Open $(SITE)/index.html; to search in it: python3 -m http.server -b 127.0.0.1 -d $(SITE)"
 
 notebook: $(READY) ## a notebook on what is published, in the browser
 	@FEEDBACK_DATA_DIR="$(DATA)" MARIMO_SKIP_UPDATE_CHECK=1 \

@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from dagster_project.lib.database import connect
 from dagster_project.lib.paths import PROJECT_ROOT, DataDir
 from dagster_project.lib.publications import Version, current, versions
 from docs.answers import PAGE, answered
@@ -123,7 +124,7 @@ def notebook(tutorial: Followed) -> dict[str, Any]:
 def test_the_notebook_shows_the_published_rate_of_the_worst_shop(
     notebook: dict[str, Any], tutorial: Followed
 ) -> None:
-    with duckdb.connect(str(tutorial.data.published / "marts.duckdb"), read_only=True) as marts:
+    with connect(tutorial.data.published / "marts.duckdb", read_only=True) as marts:
         rates = marts.execute(
             "select metric_date, negative_review_orders, delivered_orders, nrr "
             "from shop_metrics_daily where shop_id = 'th-siam-snacks' order by metric_date"
