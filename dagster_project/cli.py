@@ -308,6 +308,23 @@ def explain(
             )
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def mf(context: typer.Context, data_dir: DataDirOption = None) -> None:
+    """Ask MetricFlow for the published metrics: what follows is given to its own command, `mf`."""
+    from dagster_project.lib.dbt_manifest import ensure_manifest
+    from dagster_project.lib.publications import current
+    from dagster_project.lib.semantics import run_metricflow
+
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        version = current(data)
+        if version is None:
+            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        ensure_manifest()
+        code = run_metricflow(version, context.args)
+    raise typer.Exit(code)
+
+
 @app.command()
 def dev(data_dir: DataDirOption = None) -> None:
     """Open the Dagster UI on localhost, with the schedule and the sensor."""

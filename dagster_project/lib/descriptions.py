@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 
@@ -26,9 +27,8 @@ class Described:
 
 def describe_mart(name: str) -> Described:
     """A mart as its yml describes it; raises KeyError for a text that is not there."""
-    models = DBT_DIR / "models"
-    (model,) = yaml.load((models / "marts" / f"{name}.yml").read_bytes(), _LOADER)["models"]  # noqa: S506 - a safe loader
-    blocks = _blocks(models / "columns.md")
+    model = _model(name)
+    blocks = _blocks(DBT_DIR / "models" / "columns.md")
 
     def rendered(text: str) -> str:
         return _REFERENCE.sub(lambda found: blocks[found[1]], text)
@@ -37,6 +37,17 @@ def describe_mart(name: str) -> Described:
         rendered(model["description"]),
         {column["name"]: rendered(column["description"]) for column in model["columns"]},
     )
+
+
+def mart_types(name: str) -> dict[str, str]:
+    """The types of a mart's columns, which dbt enforces, in upper case."""
+    return {column["name"]: column["data_type"].upper() for column in _model(name)["columns"]}
+
+
+def _model(name: str) -> dict[str, Any]:
+    path = DBT_DIR / "models" / "marts" / f"{name}.yml"
+    (model,) = yaml.load(path.read_bytes(), _LOADER)["models"]  # noqa: S506 - a safe loader
+    return cast(dict[str, Any], model)
 
 
 def _blocks(path: Path) -> dict[str, str]:

@@ -24,7 +24,10 @@ with events as (
         e.file_id,
         e.row_number,
         e.complaint_type,
-        e.reason_rule
+        e.reason_rule,
+        e.delivered_date,
+        e.product_delivered_date,
+        e.is_sellers_part
     from {{ ref("int_feedback_events") }} as e
     where {{ in_scope("e", touched) }}
 )
