@@ -278,6 +278,30 @@ def publish(
 
 
 @app.command()
+def digest(
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder; default digests/<today> of the data.")
+    ] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Write what changed in a week, why, and what to do, one page per shop and one for all."""
+    from dagster_project.lib.digest import write_digest
+    from dagster_project.lib.notify import run_day
+    from dagster_project.lib.publications import current
+    from dagster_project.lib.shops import read_shops
+
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        version = current(data)
+        if version is None:
+            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        now = datetime.now(UTC)
+        folder = out or data.digests / str(run_day(now))
+        files = write_digest(version, read_shops(data.shops_csv), now, run_day(now), folder)
+        _out().print(f"Wrote {len(files)} files; begin with {files[0]}", soft_wrap=True)
+
+
+@app.command()
 def explain(
     shop: Annotated[str, typer.Option(help="The shop_id.")],
     metric: Annotated[str, typer.Option(help="nrr, nrr_seller, nrr_product, nrr_service, sfrr.")],
