@@ -285,8 +285,8 @@ def digest(
     data_dir: DataDirOption = None,
 ) -> None:
     """Write what changed in a week, why, and what to do, one page per shop and one for all."""
-    from dagster_project.lib.digest import write_digest
-    from dagster_project.lib.notify import run_day
+    from dagster_project.lib.digest.files import write_digest
+    from dagster_project.lib.notify_settings import run_day
     from dagster_project.lib.publications import current
     from dagster_project.lib.shops import read_shops
 
@@ -299,6 +299,44 @@ def digest(
         folder = out or data.digests / str(run_day(now))
         files = write_digest(version, read_shops(data.shops_csv), now, run_day(now), folder)
         _out().print(f"Wrote {len(files)} files; begin with {files[0]}", soft_wrap=True)
+
+
+@app.command()
+def notify(
+    data_dir: DataDirOption = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a test message to each of them now.")
+    ] = False,
+) -> None:
+    """Show whom digests and alerts go to; the addresses themselves are not shown."""
+    from dagster_project.lib.notify import Message, send
+    from dagster_project.lib.notify_settings import read_notify_settings
+
+    data = _data(data_dir)
+    out, err = _out(), Console(stderr=True)
+    is_good = True
+    with _errors_for_people(err):
+        settings = read_notify_settings(data)
+        for warning in settings.warnings:
+            err.print(f"[bold yellow]Warning:[/] {_plain(warning)}", soft_wrap=True)
+        if not settings.channels:
+            raise ConfigurationError(
+                f"Nobody is named in {data.notifications} or $FEEDBACK_NOTIFY_URLS; "
+                "docs/digest-and-alerts.md says how."
+            )
+        message = Message("Feedback: a test", "Digests and alerts of your shops will come here.")
+        outcome = (
+            send({"test": message}, [("test", channel) for channel in settings.channels])
+            if test
+            else {}
+        )
+        for channel in settings.channels:
+            problem = outcome.get(("test", channel.label))
+            is_good = is_good and problem is None
+            told = (problem or "took the message") if test else ""
+            out.print(_plain(f"Channel {channel.label} {told}".rstrip()), soft_wrap=True)
+    if not is_good:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -387,7 +425,13 @@ def _run(
                 if part is not None:
                     out.print(part)
             contained = ledger.contained(outcome.run_id)
+            notes = ledger.notes(outcome.run_id)
         out.print(summary.show_steps(outcome.steps))
+        for is_problem, note in notes:
+            if is_problem:
+                err.print(f"[bold yellow]Warning:[/] {_plain(note)}", soft_wrap=True)
+            else:
+                out.print(_plain(note), soft_wrap=True)
         manifest = read_manifest(data)
         if outcome.succeeded:
             out.print(summary.show_outputs(data))

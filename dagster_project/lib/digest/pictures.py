@@ -49,7 +49,7 @@ class Pictures:
         self._ahead = _by_metric(marts, _AHEAD, WEEK_DAYS)
 
     def of_shop(self, shop: ShopFigures) -> list[Chart]:
-        """Its bad reviews, as its targets ask for them, and its returns: twelve weeks, and one on."""
+        """Its bad reviews, as its targets ask for them, and its returns: 12 weeks, one ahead."""
         families = (shop.most_pressing(*REVIEW_METRICS), shop.most_pressing("sfrr"))
         return [self._rate(shop.shop_id, m) for m in families if m and self._has(shop.shop_id, m)]
 

@@ -107,9 +107,9 @@ def shop_page(
         Section("Exports to download now", lines=tuple(_due(due))),
     )
     return Page(
-        f"{printable(name)}: week to {_day(shop.last_day)}",
-        f"Written on {_day(today)}. Every figure is of the orders delivered in the window that "
-        f"ends on {_day(shop.last_day)}; percentages are shares of these orders.",
+        f"{printable(name)}: week to {day_words(shop.last_day)}",
+        f"Written on {day_words(today)}. Every figure is of the orders delivered in the window "
+        f"that ends on {day_words(shop.last_day)}; percentages are shares of these orders.",
         tuple(s for s in told if s.lines or s.rows or s.charts),
         _NOTES,
     )
@@ -130,10 +130,7 @@ def all_shops_page(
         Section("In short", lines=tuple(_counted(statuses.values()))),
         Section(
             "Look here first",
-            lines=tuple(
-                _concern(it, _name(names, it.shop_id), shops[it.shop_id].standing(it.metric))
-                for it in concerned
-            ),
+            lines=tuple(_concern(it, names, shops) for it in concerned),
         ),
         Section(
             "All shops",
@@ -154,9 +151,9 @@ def all_shops_page(
         Section("Exports to download now", lines=tuple(_due_by_shop(due, names))),
     )
     return Page(
-        f"All shops: week to {_day(newest)}",
-        f"Written on {_day(today)}. Every figure is of the orders delivered in the window that "
-        "ends on the day named; percentages are shares of these orders.",
+        f"All shops: week to {day_words(newest)}",
+        f"Written on {day_words(today)}. Every figure is of the orders delivered in the window "
+        "that ends on the day named; percentages are shares of these orders.",
         tuple(s for s in told if s.lines or s.rows),
         _NOTES,
     )
@@ -209,9 +206,9 @@ def _stands(s: Standing) -> str:
         return _STATUSES["unknown"]
     words = _STATUSES[s.status]
     if s.breach_since:
-        words += f" since {_day(s.breach_since)} ({_days(s.days_in_breach or 0)})"
+        words += f" since {day_words(s.breach_since)} ({_days(s.days_in_breach or 0)})"
     if s.metric_date < s.last_day:
-        words += f", as of {_day(s.metric_date)}"
+        words += f", as of {day_words(s.metric_date)}"
     return words
 
 
@@ -262,7 +259,7 @@ def _whys(shop: ShopFigures) -> Iterable[str]:
         yield "No single product stands out."
     for c in shop.comments:
         yield (
-            f"{c.rating} {'star' if c.rating == 1 else 'stars'} on {_day(c.event_date)}: "
+            f"{c.rating} {'star' if c.rating == 1 else 'stars'} on {day_words(c.event_date)}: "
             f"“{printable(c.text, 200)}”"
         )
 
@@ -314,7 +311,7 @@ def _way_back(recovery_date: date | None, clean_orders: int | None) -> str:
     clean = f", or after {_orders(clean_orders, 'more ')} without trouble" if clean_orders else ""
     if recovery_date is None:
         return f"not under the target again within a window, whatever happens{clean}."
-    return f"under the target again on {_day(recovery_date)} if nothing bad happens{clean}."
+    return f"under the target again on {day_words(recovery_date)} if nothing bad happens{clean}."
 
 
 def _room(orders: int | None) -> str:
@@ -328,7 +325,7 @@ def _expected(s: Standing) -> str:
     over = s.next_status == "breach" and s.status != "breach"
     return (
         f"If the next {_days(WEEK_DAYS)} are like the last weeks, about "
-        f"{_orders(round(s.next_orders or 0))} ({s.next_rate:.2%}) on {_day(s.next_date)}"
+        f"{_orders(round(s.next_orders or 0))} ({s.next_rate:.2%}) on {day_words(s.next_date)}"
         f"{', which is over the target' if over else ''}; "
         f"if nothing bad happens, {s.next_orders_if_nothing_new}."
     )
@@ -337,7 +334,9 @@ def _expected(s: Standing) -> str:
 def _doubts(shop: ShopFigures, *, briefly: bool = False) -> Iterable[str]:
     """What an owner must know before believing the figures."""
     if shop.frozen:
-        until = f"are those of {_day(shop.frozen.as_of)}" if shop.frozen.as_of else "are missing"
+        until = (
+            f"are those of {day_words(shop.frozen.as_of)}" if shop.frozen.as_of else "are missing"
+        )
         yield (
             f"Newer data were held back because they break a check ({shop.frozen.rules}); the "
             f"figures {until}."
@@ -349,11 +348,11 @@ def _doubts(shop: ShopFigures, *, briefly: bool = False) -> Iterable[str]:
         elif state == "stale":
             known = shop.standing(metric)
             shown = (
-                f"the last known figure, of {_day(known.metric_date)}, is shown"
+                f"the last known figure, of {day_words(known.metric_date)}, is shown"
                 if known and known.rate is not None
                 else "nothing is known yet"
             )
-            yield f"The exports end before {_day(shop.last_day)}; of {what} {shown}."
+            yield f"The exports end before {day_words(shop.last_day)}; of {what} {shown}."
     main = shop.standing("nrr")
     if main and not main.is_reliable and main.delivered_orders:
         yield (
@@ -391,7 +390,7 @@ _EXPORTS = {"nrr": "reviews", "sfrr": "returns"}
 def _restated(r: Restated) -> str:
     return (
         f"Earlier figures of {_FAMILY[r.metric]} were corrected for {_days(r.days)} because "
-        f"{_CAUSES.get(r.cause, r.cause)}; on {_day(r.metric_date)}, for example, "
+        f"{_CAUSES.get(r.cause, r.cause)}; on {day_words(r.metric_date)}, for example, "
         f"{r.old_numerator} of {r.old_denominator:,} became "
         f"{r.new_numerator} of {r.new_denominator:,} orders."
     )
@@ -403,12 +402,12 @@ def _due(due: Sequence[Coverage]) -> Iterable[str]:
         if c.download:
             first, last = c.download
             until = (
-                f"what is here ends on {_day(c.covered_until)}"
+                f"what is here ends on {day_words(c.covered_until)}"
                 if c.covered_until
                 else "none is here yet"
             )
             yield (
-                f"{_dataset(c)}: {_day(first)} to {_day(last)} ({until}). "
+                f"{_dataset(c)}: {day_words(first)} to {day_words(last)} ({until}). "
                 f"Where: {c.dataset.export_from}."
             )
 
@@ -422,7 +421,7 @@ def _due_by_shop(due: Sequence[Coverage], names: Mapping[str, str]) -> Iterable[
             periods.setdefault(c.download, []).append(_dataset(c).lower())
     for shop_id, periods in by_shop.items():
         parts = [
-            f"{', '.join(datasets)} ({_day(first)} to {_day(last)})"
+            f"{', '.join(datasets)} ({day_words(first)} to {day_words(last)})"
             for (first, last), datasets in periods.items()
         ]
         yield f"{_name(names, shop_id)}: {'; '.join(parts)}"
@@ -439,11 +438,10 @@ def _counted(statuses: Iterable[str]) -> Iterable[str]:
             yield f"{count} of {_shops(len(found))}: {_STATUSES[status]}"
 
 
-def _concern(it: Concern, name: str, standing: Standing | None) -> str:
-    since = f" since {_day(it.breach_since)}" if it.breach_since else ""
-    now = (
-        share(standing.orders, standing.delivered_orders, it.rate) if standing else f"{it.rate:.2%}"
-    )
+def concern_line(it: Concern, name: str, orders: int | None, delivered_orders: int | None) -> str:
+    """A shop's concern in a few sentences: what, since when, why, what to do, what then."""
+    since = f" since {day_words(it.breach_since)}" if it.breach_since else ""
+    now = share(orders, delivered_orders, it.rate)
     parts = [
         f"{name}: {METRICS[it.metric].lower()} in {now}, target below {it.target:.2%}; "
         f"{_STATUSES[it.status]}{since}."
@@ -466,6 +464,12 @@ def _concern(it: Concern, name: str, standing: Standing | None) -> str:
     return " ".join(parts)
 
 
+def _concern(it: Concern, names: Mapping[str, str], shops: Mapping[str, ShopFigures]) -> str:
+    standing = shops[it.shop_id].standing(it.metric)
+    orders = (standing.orders, standing.delivered_orders) if standing else (None, None)
+    return concern_line(it, _name(names, it.shop_id), *orders)
+
+
 def _overview(shop: ShopFigures, name: str, line: Chart | None) -> Row:
     cells = [name]
     for metric in _FAMILY:
@@ -486,7 +490,8 @@ def _reason(code: str | None) -> str:
     return _UNCLEAR.get(code or "", (code or "not known").replace("_", " "))
 
 
-def _day(day: date | None) -> str:
+def day_words(day: date | None) -> str:
+    """A day as people write it: `6 Nov 2026`."""
     return f"{day.day} {day:%b %Y}" if day else "an unknown day"
 
 
