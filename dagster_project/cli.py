@@ -398,12 +398,11 @@ def _run(
     from dagster_project.lib.database import connect
     from dagster_project.lib.ledger import Ledger
     from dagster_project.lib.publications import read_manifest
-    from dagster_project.lib.shops import read_shops
     from dagster_project.runner import run_job
 
     out, err = _out(), Console(file=sys.stderr)  # the job's own stderr goes to its log
     with _errors_for_people(err):
-        read_shops(data.shops_csv)
+        _check_shops(data)
         with _progress(err) as say:
             last_day = as_of.date() if as_of else None
             outcome = run_job(
@@ -454,6 +453,23 @@ def _run(
             )
             err.print(f"The log is {data.logs / outcome.run_id}.log", soft_wrap=True)
     raise typer.Exit(2 if outcome.misconfigured else 1)
+
+
+def _check_shops(data: DataDir) -> None:
+    """Say at once what is wrong with `shops.csv`; who is to be alerted hears of it too."""
+    from dagster_project.lib.shops import read_shops
+
+    try:
+        read_shops(data.shops_csv)
+    except ConfigurationError as error:
+        if data.ledger.exists():  # else it is no data directory yet
+            from dagster_project.lib.after_run import follow_up
+            from dagster_project.lib.alerts import RunEnd
+            from dagster_project.lib.database import one_run_at_a_time
+
+            with one_run_at_a_time(data.lock, wait=False):
+                follow_up(data, RunEnd("not begun", [str(error)]))
+        raise
 
 
 def _warning(set_aside: int) -> str:

@@ -23,6 +23,7 @@ from dagster_project.lib.alerts import (
     is_failing,
     message_of,
 )
+from dagster_project.lib.digest.words import day_words
 from dagster_project.lib.errors import BusyError, FeedbackError, trouble_of_machine
 from dagster_project.lib.ledger import Delivery, Event, Ledger, Notification
 from dagster_project.lib.notify import Message, send
@@ -103,7 +104,7 @@ def _digest(
     ledger.add_note(run_id, f"Weekly digest: {folder / f'{ALL_SHOPS}.html'}")
     page = folder / f"{ALL_SHOPS}.html"
     body = page.with_suffix(".txt").read_text(encoding="utf-8")
-    message = _notification(run_id, f"Feedback: weekly digest of {today}", body, str(page))
+    message = _notification(run_id, f"Feedback: weekly digest, {day_words(today)}", body, str(page))
     event = Event(_DIGEST, "", str(today), today)
     ledger.tell(run_id, [event], message if settings.channels else None)
 

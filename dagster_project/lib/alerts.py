@@ -123,15 +123,28 @@ def is_failing(ledger: Ledger) -> bool:
 def message_of(alerts: Sequence[Alert]) -> tuple[str, str]:
     """Title and text of the one message for all alerts of a run; no name in it is markup."""
     lines: list[str] = []
-    for alert in alerts[:_MOST_LINES]:
-        heading = f"{_HEADINGS[alert.kind]}:"
-        if heading not in lines:
-            lines += ([""] if lines else []) + [heading]
-        lines.append(f"- {without_markup(printable(alert.text, 600))}")
-    if more := len(alerts) - _MOST_LINES:
-        lines += ["", f"And {more} more; the run's summary has them."] if more > 0 else []
+    for kind, heading in _HEADINGS.items():
+        told = _lines([alert for alert in alerts if alert.kind == kind])
+        if told:
+            shown = told[:_MOST_LINES]
+            lines += [*([""] if lines else []), f"{heading}:", *(f"- {line}" for line in shown)]
+            if len(told) > len(shown):
+                lines.append(f"- and {len(told) - len(shown)} more")
     kinds = list(dict.fromkeys(_HEADINGS[alert.kind].partition(":")[0] for alert in alerts))
     return f"Feedback: {', '.join(kinds).lower()}", "\n".join(lines)
+
+
+def _lines(alerts: Sequence[Alert]) -> list[str]:
+    """One for each alert; what has stopped of one shop is one line."""
+    texts: dict[tuple[str, str], list[str]] = {}
+    for alert in alerts:
+        subject = "" if alert.kind == "silent" else alert.event.subject
+        texts.setdefault((alert.event.shop_id, subject), []).append(alert.text)
+    lines = [
+        f"{shop_id}: {'; '.join(parts)}" if alerts[0].kind == "silent" else "; ".join(parts)
+        for (shop_id, _), parts in texts.items()
+    ]
+    return [without_markup(printable(line, 600)) for line in lines]
 
 
 def _is_new(ledger: Ledger, alert: Alert) -> bool:
@@ -203,10 +216,14 @@ def _silent_shops(ledger: Ledger, shops: Mapping[str, Shop], now: datetime) -> I
             if silent > usual + _PATIENCE_DAYS:
                 yield Alert(
                     Event("silent", shop.shop_id, dataset.name, days[-1]),
-                    f"{shop.shop_id}: no export of {dataset.name} after {day_words(days[-1])}, for "
-                    f"{silent} days; usually one comes every {usual:.0f} days",
+                    f"no {dataset.name} after {day_words(days[-1])}, {silent} days ago, where they "
+                    f"use to come every {_days(usual)}",
                     since=days[-1],
                 )
+
+
+def _days(count: float) -> str:
+    return "day" if count == 1 else f"{count:.0f} days"
 
 
 def _days_of_export(entries: Iterable[FileEntry]) -> dict[tuple[str, str], list[date]]:
@@ -268,8 +285,8 @@ def _unmapped_reasons(marts: duckdb.DuckDBPyConnection) -> Iterator[Alert]:
     for source, reason, lines, shops in rows:
         yield Alert(
             Event("unmapped_reason", "", f"{source}: {reason}"),
-            f"{source} reason {printable(reason)}: {lines} lines of {shops} shops are not counted "
-            "as what they are until a setting names it",
+            f"{source} reason “{printable(reason)}”: {lines} {'line' if lines == 1 else 'lines'} "
+            f"in {shops} {'shop' if shops == 1 else 'shops'}, not counted until a setting names it",
         )
 
 
