@@ -19,6 +19,11 @@ SECRET = "s3cr3t-t0ken"  # noqa: S105 - nobody's
 MESSAGE = Message("A title", "Two\nlines")
 
 
+@pytest.fixture(autouse=True)
+def weekday_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FEEDBACK_DIGEST_WEEKDAY")
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> DataDir:
     (tmp_path / "settings").mkdir()

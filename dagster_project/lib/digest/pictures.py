@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import Any
 
@@ -13,6 +14,7 @@ from dagster_project.lib.digest.figures import REVIEW_METRICS, WEEK_DAYS, ShopFi
 from dagster_project.lib.digest.words import METRICS, Chart
 
 _DAYS_SHOWN = 84
+_IDS = re.compile(r"\b(?:clip|gradient_)\d+\b")  # vega counts them on from picture to picture
 _WIDTH, _HEIGHT = 400, 220  # two beside each other, or one on a phone
 
 
@@ -74,7 +76,14 @@ class Pictures:
             width=_WIDTH,
             height=_HEIGHT,
         )
-        return Chart(METRICS[metric], vl_convert.vegalite_to_svg(chart.to_dict(validate=False)))
+        svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False))
+        return Chart(METRICS[metric], _with_own_ids(svg, metric))
+
+
+def _with_own_ids(svg: str, metric: str) -> str:
+    """The same picture with ids that no other of the page has, and that are the same each time."""
+    names: dict[str, str] = {}
+    return _IDS.sub(lambda m: names.setdefault(m[0], f"{metric}-{len(names)}"), svg)
 
 
 def _by_metric(

@@ -9,8 +9,10 @@ from pathlib import Path
 import jinja2
 
 from dagster_project.lib.digest.words import Page, Section
+from dagster_project.lib.text import printable
 
 _WIDTH = 78
+_LONGEST = 5_000  # characters of a sentence, whatever is in it
 
 
 def as_html(page: Page) -> str:
@@ -43,7 +45,7 @@ def _body(section: Section) -> list[str]:
 
 def _wrapped(text: str, lead: str = "") -> str:
     return textwrap.fill(
-        text,
+        printable(text, _LONGEST),
         _WIDTH,
         initial_indent=lead,
         subsequent_indent=" " * len(lead),
@@ -55,6 +57,7 @@ def _wrapped(text: str, lead: str = "") -> str:
 @functools.cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
+        finalize=lambda value: printable(value, _LONGEST) if type(value) is str else value,
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,

@@ -188,9 +188,11 @@ def _verdict(shop: ShopFigures) -> str:
     """What the owner has to know if nothing else is read."""
     worst = [s for s in shop.standings if s.known_status == shop.status]
     names = "; ".join(METRICS[s.metric].lower() for s in worst)
+    is_sure = any(s.is_reliable for s in worst)
     return {
-        "breach": f"Act now, over the target: {names}.",
-        "at_risk": f"Be careful, close to the target: {names}.",
+        "breach": f"{'Act now, over' if is_sure else 'By few orders over'} the target: {names}.",
+        "at_risk": f"{'Be careful, close' if is_sure else 'By few orders close'} to the target: "
+        f"{names}.",
         "ok": "All is under its target.",
         "no_target": "No target of the platform is known here; watch how the shares move.",
         "unknown": f"Not known at present: {names}; see below which exports are missing.",
@@ -323,9 +325,12 @@ def _room(orders: int | None) -> str:
 
 def _expected(s: Standing) -> str:
     over = s.next_status == "breach" and s.status != "breach"
+    orders = (
+        _orders(round(s.next_orders or 0)) if (s.next_orders or 0) >= 1 else "less than 1 order"
+    )
     return (
         f"If the next {_days(WEEK_DAYS)} are like the last weeks, about "
-        f"{_orders(round(s.next_orders or 0))} ({s.next_rate:.2%}) on {day_words(s.next_date)}"
+        f"{orders} ({s.next_rate:.2%}) on {day_words(s.next_date)}"
         f"{', which is over the target' if over else ''}; "
         f"if nothing bad happens, {s.next_orders_if_nothing_new}."
     )
@@ -364,10 +369,9 @@ def _doubts(shop: ShopFigures, *, briefly: bool = False) -> Iterable[str]:
     for r in shop.restated:
         yield _restated(r)
     if shop.unmapped_lines:
-        yield (
-            f"{shop.unmapped_lines} of the return lines have a reason that no setting knows yet; "
-            "they are not counted."
-        )
+        lines = shop.unmapped_lines
+        have = "return line has" if lines == 1 else "return lines have"
+        yield f"{lines} {have} a reason that no setting knows yet, and so counts for nothing."
     if shop.refused_files:
         count = shop.refused_files
         yield f"{_files(count)} could not be used and {'is' if count == 1 else 'are'} left out."
