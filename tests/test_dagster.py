@@ -29,7 +29,7 @@ from dagster_project.lib.publications import read_manifest
 from dagster_project.lib.published_version import LEDGER_TABLES, MARTS
 from dagster_project.lib.sample import write_sample
 from dagster_project.quality.gates import publish_suites, raw_suites
-from dagster_project.runner import RunOutcome, _note_failure, prepare_instance
+from dagster_project.runner import RunOutcome, note_failure, prepare_instance
 from tests.support import Published, held_for_writing
 
 POOL = "duckdb_writer"
@@ -530,7 +530,7 @@ def told(*causes: tuple[str, str]) -> RunOutcome:
     for name, message in reversed(causes):
         error = SimpleNamespace(cls_name=name, message=message, cause=error)
     outcome = RunOutcome("run-1")
-    _note_failure(outcome, "some_step", error)
+    note_failure(outcome, "some_step", error)
     return outcome
 
 
