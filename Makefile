@@ -7,7 +7,7 @@ SUPERSET := .venv-superset/.ready
 DATA := $(or $(FEEDBACK_DATA_DIR),data)
 SITE := site
 
-.PHONY: run test check dev superset docs notebook answers setup sample generate format lock bench chaos fuzz mutation soak clean
+.PHONY: run test check dashboard dev superset docs notebook answers setup sample generate format lock bench chaos fuzz mutation soak clean
 
 run: $(READY) ## compute and publish; lays out sample exports in an empty data directory
 	@test -e "$(DATA)/shops.csv" || test -d "$(DATA)/landing" || $(BIN)/feedback sample "$(DATA)"
@@ -26,6 +26,9 @@ check: $(READY) ## the same without the slow ones
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow" -n auto
+
+dashboard: $(READY) ## look at what is published, on http://127.0.0.1:8501
+	@$(BIN)/feedback dashboard --data-dir "$(DATA)"
 
 dev: $(READY) ## the Dagster UI on localhost
 	@$(BIN)/feedback dev --data-dir "$(DATA)"

@@ -388,6 +388,19 @@ def mf(context: typer.Context, data_dir: DataDirOption = None) -> None:
 
 
 @app.command()
+def dashboard(
+    data_dir: DataDirOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 8501,
+) -> None:
+    """Look at what is published, in the browser; on localhost."""
+    from dagster_project.dashboard.server import command
+
+    os.environ["FEEDBACK_DATA_DIR"] = str(_data(data_dir).root)
+    arguments = command(port)
+    os.execv(arguments[0], arguments)  # noqa: S606 - our own environment's program
+
+
+@app.command()
 def dev(data_dir: DataDirOption = None) -> None:
     """Open the Dagster UI on localhost, with the schedule and the sensor."""
     from dagster_project.lib.dbt_manifest import ensure_manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dagster_project.lib.database import OFFLINE
+from dagster_project.lib.downloads import cell_text
 from dagster_project.lib.errors import ConfigurationError, FeedbackError
 from dagster_project.lib.metrics import NUMERATORS
 from dagster_project.lib.paths import DataDir
@@ -264,7 +265,7 @@ def write_lines(lines: list[Line], out: Path) -> None:
         names = list(Line.__dataclass_fields__)
         writer.writerow(names)
         for line in lines:
-            writer.writerow([spreadsheet_safe(_cell(getattr(line, name))) for name in names])
+            writer.writerow([spreadsheet_safe(cell_text(getattr(line, name))) for name in names])
 
 
 def show(explanation: Explanation) -> RenderableType:
@@ -284,7 +285,7 @@ def show(explanation: Explanation) -> RenderableType:
     told = [line for line in explanation.lines if line.in_numerator and line.event_counts]
     for line in told[:_SHOWN]:
         cells = (line.order_id, line.delivered_date, line.event_date, line.reason_code, line.rule)
-        orders.add_row(*(escape(_cell(c)) for c in (*cells, line.event_file, line.event_row)))
+        orders.add_row(*(escape(cell_text(c)) for c in (*cells, line.event_file, line.event_row)))
     more = f"{len(told) - _SHOWN} more with `--out FILE.csv`." if len(told) > _SHOWN else ""
     others = Counter(
         "counted_elsewhere" if line.rule == "counted" else str(line.rule)
@@ -298,11 +299,3 @@ def show(explanation: Explanation) -> RenderableType:
         f"Events of these {explanation.delivered_orders} orders that do not count in it: "
         f"{listed or 'none'}.",
     )
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value.isoformat() if isinstance(value, date | datetime) else str(value)

@@ -54,7 +54,8 @@ def publication(version: Version, memory: str = "512MB") -> Connection:
 
 def last_day(con: Connection) -> date | None:
     """The newest metric day; None where no shop has one."""
-    return _value(con, f"select {LAST_DAY}")
+    day: date | None = _value(con, f"select {LAST_DAY}")
+    return day
 
 
 def shops(con: Connection) -> list[Row]:
@@ -265,7 +266,7 @@ def product_reasons(
 def product_days(
     con: Connection, shop: str, metric: str, product: str, first: date, last: date
 ) -> list[Row]:
-    """A product's rate by day, in the shape of `rate_days`; days without deliveries have no rate."""
+    """A product's rate by day, as `rate_days` has it; days without deliveries have no rate."""
     orders = _OF_PRODUCT[metric]
     return _rows(
         con,
@@ -310,14 +311,11 @@ def variations(con: Connection, shop: str, metric: str, product: str, day: date)
         order by orders desc, sku_id nulls last
         limit 20
         """,
-        _window(con, day)
-        | {"shop": shop, "product": product, "source": _SOURCES[metric]},
+        _window(con, day) | {"shop": shop, "product": product, "source": _SOURCES[metric]},
     )
 
 
-def reasons(
-    con: Connection, shop: str, metric: str, day: date, product: str = ""
-) -> list[Row]:
+def reasons(con: Connection, shop: str, metric: str, day: date, product: str = "") -> list[Row]:
     """Reasons of a shop or product on a day, the most orders first; not counted ones too."""
     if not product:
         return _rows(
@@ -427,6 +425,16 @@ def reason_products(
     )
 
 
+def reason_codes(con: Connection, shop: str) -> list[str]:
+    """The reasons that a shop's events name."""
+    rows = _rows(
+        con,
+        "select distinct reason_code from feedback_events where shop_id = ? order by 1",
+        [shop],
+    )
+    return [row["reason_code"] for row in rows]
+
+
 _EVENT_COLUMNS = (
     "event_date, source, order_id, sku_id, product_key, rating, reason_code, category, fault, "
     "is_counted, rule, text, delivered_date, file_id, row_number, event_id"
@@ -519,7 +527,7 @@ def _event_conditions(
 
 
 def gates(con: Connection) -> list[Row]:
-    """What each rule of the latest run found: those that did not pass first, critical ones first."""
+    """What each rule of the latest run found, those that did not pass first."""
     return _rows(
         con,
         """

@@ -21,6 +21,7 @@ from dagster_project.lib.contracts import load_settings
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version
+from dagster_project.lib.questions import unknown_values
 from dagster_project.lib.steps import Step
 from dagster_project.lib.text import printable
 
@@ -312,33 +313,12 @@ def _files(marts: duckdb.DuckDBPyConnection) -> RenderableType:
 
 
 def _unknown_values(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
-    rows = marts.execute(
-        """
-        with unknown as (
-            select
-                unmapped_reason as value,
-                case
-                    when source = 'review' then 'reason of an override, passed over'
-                    when source = 'complaint' then 'type of complaint, counted as unclassified'
-                    else 'return reason, not counted'
-                end as what
-            from feedback_events
-            union all
-            select unknown_status, 'return status, counted' from feedback_events
-        )
-
-        select value, what, count(*)
-        from unknown
-        where value is not null
-        group by all
-        order by 3 desc, 1, 2
-        """
-    ).fetchall()
+    rows = unknown_values(marts)
     if not rows:
         return None
     table = _table("Texts that no setting knows", "Text", "What", "Lines")
-    for text, what, lines in rows:
-        table.add_row(escape(text), what, str(lines))
+    for row in rows:
+        table.add_row(escape(row["value"]), row["what"], str(row["lines"]))
     return table
 
 

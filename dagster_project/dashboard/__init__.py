@@ -1,0 +1,1 @@
+"""The dashboard: pages over a publication, which it only ever reads."""

@@ -1,0 +1,1 @@
+"""One module a page, with one function `show` that draws it."""

@@ -1,0 +1,80 @@
+"""Rows to take away, as CSV or as a workbook; cells that look like formulas stay text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import xlsxwriter
+
+from dagster_project.lib.text import spreadsheet_safe
+
+Row = Mapping[str, Any]
+CSV_TYPE = "text/csv"
+XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_LONGEST = 32_767  # characters in a cell of a workbook
+
+
+def cell_text(value: object) -> str:
+    """A value as text that reads the same everywhere: nothing, true, 2026-10-31."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)
+
+
+def as_csv(names: Sequence[str], rows: Sequence[Row]) -> bytes:
+    """The named columns of rows as CSV that spreadsheets read as it is, in UTF-8 with its mark."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([_csv_cell(row[name]) for name in names])
+    return out.getvalue().encode("utf-8-sig")
+
+
+def as_workbook(names: Sequence[str], rows: Sequence[Row], sheet: str) -> bytes:
+    """The same as XLSX: numbers and days are such; order numbers are text, to the last digit."""
+    out = io.BytesIO()
+    options = {
+        "in_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+    }
+    with xlsxwriter.Workbook(out, options) as book:
+        page = book.add_worksheet(sheet)
+        bold = book.add_format({"bold": True})
+        day = book.add_format({"num_format": "yyyy-mm-dd"})
+        # not even when somebody edits it does such a cell become a formula
+        quoted = book.add_format({"quote_prefix": True})
+        for column, name in enumerate(names):
+            page.write_string(0, column, name, bold)
+        for line, row in enumerate(rows, start=1):
+            for column, name in enumerate(names):
+                value = row[name]
+                if value is None:
+                    continue
+                if isinstance(value, bool):
+                    page.write_boolean(line, column, value)
+                elif isinstance(value, date) and not isinstance(value, datetime):
+                    page.write_datetime(line, column, value, day)
+                elif isinstance(value, str | datetime):
+                    text = cell_text(value)[:_LONGEST]
+                    is_safe = spreadsheet_safe(text) == text
+                    page.write_string(line, column, text, None if is_safe else quoted)
+                else:
+                    page.write_number(line, column, float(value))
+        page.freeze_panes(1, 0)
+        page.autofit()
+    return out.getvalue()
+
+
+def _csv_cell(value: object) -> str:
+    text = cell_text(value)
+    # a negative number is led by a sign too, and is none of anybody's text
+    return spreadsheet_safe(text) if isinstance(value, str) else text
