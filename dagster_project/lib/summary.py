@@ -132,16 +132,8 @@ def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
         f"""
         select
             s.shop_id, s.metric_date, s.metric, s.rate, s.orders, s.delivered_orders, s.target,
-            s.status, s.higher_is_better,
-            case
-                when s.metric = 'sfrr' then m.sfrr_state
-                when s.metric = 'complaint_rate' then m.complaint_state
-                when s.metric = 'chat_reply_rate' then m.chat_state
-                when contains(s.metric, 'negative_feedback') then m.negative_feedback_state
-                else m.nrr_state
-            end
+            s.status, s.higher_is_better, s.state
         from metric_status_daily as s
-        inner join shop_metrics_daily as m using (shop_id, metric_date)
         where s.metric_date = {LAST_DAY}
             and (s.metric in ('nrr', 'sfrr') or s.target is not null)
         order by s.shop_id, s.metric

@@ -1,21 +1,18 @@
-{#- The rates of delivered orders, each with the event that puts an order into its numerator: its count
-    is `<event>_orders`, the order is in it from `first_<event>_date`. Those with an optional `state`
-    have rows of their own once it says that files were loaded. -#}
+{#- The rates of delivered orders: the event that puts an order into the numerator (its count is
+    `<event>_orders`, the order is in it from `first_<event>_date`) and the column of the state. Those
+    that are `optional` have rows of their own once files were loaded. -#}
 {% macro shop_metrics() -%}
+    {%- set feedback = {"state": "negative_feedback_state", "optional": true} -%}
     {{ return({
-        "nrr": {"event": "negative_review"},
-        "nrr_seller": {"event": "seller_negative_review"},
-        "nrr_product": {"event": "product_negative_review"},
-        "nrr_service": {"event": "service_negative_review"},
-        "sfrr": {"event": "seller_fault_return"},
-        "complaint_rate": {"event": "complaint", "state": "complaint_state"},
-        "negative_feedback_rate": {"event": "negative_feedback", "state": "negative_feedback_state"},
-        "product_negative_feedback_rate": {
-            "event": "product_negative_feedback", "state": "negative_feedback_state"
-        },
-        "service_negative_feedback_rate": {
-            "event": "service_negative_feedback", "state": "negative_feedback_state"
-        },
+        "nrr": {"event": "negative_review", "state": "nrr_state"},
+        "nrr_seller": {"event": "seller_negative_review", "state": "nrr_state"},
+        "nrr_product": {"event": "product_negative_review", "state": "nrr_state"},
+        "nrr_service": {"event": "service_negative_review", "state": "nrr_state"},
+        "sfrr": {"event": "seller_fault_return", "state": "sfrr_state"},
+        "complaint_rate": {"event": "complaint", "state": "complaint_state", "optional": true},
+        "negative_feedback_rate": dict(feedback, event="negative_feedback"),
+        "product_negative_feedback_rate": dict(feedback, event="product_negative_feedback"),
+        "service_negative_feedback_rate": dict(feedback, event="service_negative_feedback"),
     }) }}
 {%- endmacro %}
 

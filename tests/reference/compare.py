@@ -116,6 +116,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "breach_since",
         "days_in_breach",
         "higher_is_better",
+        "state",
     ),
     "shop_forecast": (
         "as_of_date",

@@ -20,8 +20,8 @@ NUMERATORS = {
     "product_negative_feedback_rate": "product_negative_feedback_orders",
     "service_negative_feedback_rate": "service_negative_feedback_orders",
 }
-# What has no rows while nothing of the kind was loaded, by the state that says so.
-OPTIONAL = {
+STATES = {
+    "sfrr": "sfrr_state",
     "complaint_rate": "complaint_state",
     "negative_feedback_rate": "negative_feedback_state",
     "product_negative_feedback_rate": "negative_feedback_state",
@@ -87,7 +87,7 @@ def figures(of_shop: Row) -> dict[str, tuple[int, int, float | None]]:
     return {
         metric: figure
         for metric, figure in found.items()
-        if metric not in OPTIONAL or of_shop[OPTIONAL[metric]] != "not_loaded"
+        if metric == "sfrr" or metric.startswith("nrr") or of_shop[STATES[metric]] != "not_loaded"
     }
 
 
@@ -118,6 +118,7 @@ def status_rows(
                 "breach_since": first,
                 "days_in_breach": (day - first).days + 1 if first else None,
                 "higher_is_better": is_chat,
+                "state": days[day][STATES.get(metric, "nrr_state")],
             }
     return rows
 

@@ -21,9 +21,10 @@ figures as (
         {{ metric.event }}_orders as orders,
         delivered_orders,
         {{ name }} as rate,
-        false as higher_is_better
+        false as higher_is_better,
+        {{ metric.state }} as state
     from days
-    {% if metric.state %}where {{ metric.state }} <> 'not_loaded'{% endif %}
+    {% if metric.optional %}where {{ metric.state }} <> 'not_loaded'{% endif %}
     union all
     {% endfor -%}
     select
@@ -33,7 +34,8 @@ figures as (
         chats_replied_in_time as orders,
         chats as delivered_orders,
         chat_reply_rate as rate,
-        true as higher_is_better
+        true as higher_is_better,
+        chat_state as state
     from days
     where chat_state <> 'not_loaded'
 ),
@@ -103,7 +105,8 @@ final as (
         coalesce(delivered_orders >= min_delivered_orders, false) as is_reliable,
         breach_since,
         cast({{ days_between("breach_since", "metric_date") }} + 1 as bigint) as days_in_breach,
-        higher_is_better
+        higher_is_better,
+        state
     from with_breaches
 )
 
