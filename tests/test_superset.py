@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from typing import Any
 import duckdb
 import pytest
 import requests
+import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from dagster_project.lib.database import connect
@@ -34,6 +36,7 @@ from tests.support import Published, feedback_here, free_port, skip_without_pack
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 CHROMIUM = "/usr/bin/chromium"
+HOSTILE = '<b id="hostile">=1+1</b>'
 WAIT = 60_000  # milliseconds
 
 
@@ -130,16 +133,19 @@ def page(superset: Superset, browser: Browser) -> Iterator[Page]:
         yield page
 
 
-def charts_of(superset: Superset, page: Page) -> dict[str, list[dict[str, Any]]]:
-    """The rows that each chart of the dashboard was drawn from, as the browser got them."""
+Rows = list[dict[str, Any]]
+
+
+def charts_of(superset: Superset, page: Page) -> dict[str, list[Rows]]:
+    """The answers that each chart of the dashboard was drawn from, as the browser got them."""
     names = {chart["id"]: chart["slice_name"] for chart in superset.ask("/api/v1/chart/")["result"]}
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Rows]] = {}
 
     def keep(response: Response) -> None:
         number = re.search(r"slice_id%22%3A(\d+)", response.url)
         if "/api/v1/chart/data" in response.url and number:
             answer = response.json()["result"]
-            found[names[int(number[1])]] = [row for part in answer for row in part["data"]]
+            found[names[int(number[1])]] = [part["data"] for part in answer]
 
     page.on("response", keep)
     page.goto(f"{superset.address}/superset/dashboard/feedback/", timeout=WAIT)
@@ -161,26 +167,23 @@ def test_charts_show_the_published_figures(superset: Superset, page: Page) -> No
     assert len(charts) == 6
     for metric in ("nrr", "sfrr"):
         name = f"{metric.upper()} by shop, with the target where one is known"
-        print("DEBUG", metric, [r for r in charts[name] if any(", " not in k and k!="metric_date" for k in r)][:2], len(charts[name]))
-        shown = {
-            (series.split(", ")[0], series.split(", ")[1], row["metric_date"]): value
-            for row in charts[name]
-            for series, value in row.items()
-            if series != "metric_date" and value is not None
-        }
-        assert shown == {
-            (kind, shop, day): value
-            for kind, column in ((metric.upper(), "rate"), ("target", "target"))
-            for shop, day, value in rows(
+        for drawn, column in zip(charts[name], ("rate", "target"), strict=True):
+            shown = {
+                (shop, row["metric_date"]): row[shop]
+                for row in drawn
+                for shop in row.keys() - {"metric_date"}
+                if row[shop] is not None
+            }
+            published = rows(
                 superset.data,
                 f"select shop_id, epoch_ms(metric_date), {column} from metric_status_daily "
                 f"where metric = '{metric}' and {column} is not null",
             )
-        }
-        assert any(kind == metric.upper() for kind, _, _ in shown)
+            assert shown == {(shop, day): value for shop, day, value in published}
+            assert shown
     assert {
         (row["shop_id"], row["metric"], row["status"], row["rate"], row["target"])
-        for row in charts["How each shop stands on its last day"]
+        for row in charts["How each shop stands on its last day"][0]
     } == set(
         rows(
             superset.data,
@@ -189,7 +192,7 @@ def test_charts_show_the_published_figures(superset: Superset, page: Page) -> No
         )
     )
     for metric, name in (("nrr", "Why buyers rate badly"), ("sfrr", "Why buyers ask for money")):
-        (shown_reasons,) = (drawn for title, drawn in charts.items() if title.startswith(name))
+        ((shown_reasons,),) = (drawn for title, drawn in charts.items() if title.startswith(name))
         assert {(row["reason_code"], row["orders"]) for row in shown_reasons} == set(
             rows(
                 superset.data,
@@ -199,13 +202,15 @@ def test_charts_show_the_published_figures(superset: Superset, page: Page) -> No
             )
         )
         assert shown_reasons
-    assert [
-        (row["shop_id"], row["product_name"], row["metric"], row["orders"])
-        for row in charts["Products that need action, the worst first"]
-    ] == rows(
-        superset.data,
-        "select shop_id, product_name, metric, orders from watchlist order by excess_orders desc",
+    (products,) = charts["Products that need action, the worst first"]
+    assert sorted(
+        (p["shop_id"], p["product_name"], p["metric"], p["orders"]) for p in products
+    ) == (
+        sorted(rows(superset.data, "select shop_id, product_name, metric, orders from watchlist"))
     )
+    excess = [product["excess_orders"] for product in products]
+    assert excess == sorted(excess, reverse=True)
+    assert products
 
 
 def test_nothing_is_fetched_from_elsewhere(superset: Superset, page: Page) -> None:
@@ -220,19 +225,22 @@ def test_nothing_is_fetched_from_elsewhere(superset: Superset, page: Page) -> No
         assert f"{url} csp" in refused
 
 
-def test_a_chart_shows_the_new_figure_once_another_version_is_swapped_in(
+def test_another_version_is_seen_once_it_is_swapped_in_and_its_names_are_no_markup(
     superset: Superset, page: Page
 ) -> None:
-    before = charts_of(superset, page)["How each shop stands on its last day"]
+    (before,) = charts_of(superset, page)["How each shop stands on its last day"]
     version = current(superset.data)
     assert version
     later = version.folder.with_name(f"{version.publication_id}9")
     shutil.copytree(version.folder, later)
     with duckdb.connect(str(later / "marts.duckdb")) as marts:
         marts.execute("update metric_status_daily set rate = rate / 2 where metric = 'sfrr'")
+        marts.execute("update watchlist set product_name = ?", [HOSTILE])
     switch(superset.data, later.name)
     try:
-        after = charts_of(superset, page)["How each shop stands on its last day"]
+        (after,) = charts_of(superset, page)["How each shop stands on its last day"]
+        assert page.get_by_text(HOSTILE, exact=True).first.is_visible()
+        assert page.locator("#hostile").count() == 0
     finally:
         switch(superset.data, version.publication_id)
     was = {(r["shop_id"], r["metric"]): r["rate"] for r in before}
@@ -322,8 +330,7 @@ def test_setting_up_again_renews_and_adds_nothing(superset: Superset) -> None:
                 (found["id"], found["uuid"])
                 for found in superset.ask(f"/api/v1/{kind}/?q=(page_size:100)")["result"]
             )
-            for kind in ("database", "dataset", "chart", "dashboard")
-            if kind != "dashboard"
+            for kind in ("database", "dataset", "chart")
         }
 
     before = objects()
@@ -358,7 +365,29 @@ def test_it_answers_on_loopback_only(superset: Superset) -> None:
     assert listening == [f"0100007F:{port:04X}"]
 
 
+def test_the_version_is_looked_up_for_each_query_whatever_others_hold_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret_key").write_text("x")
+    monkeypatch.setenv("FEEDBACK_SUPERSET_HOME", str(tmp_path))
+    settings = Path(server.__file__).with_name("superset_config.py")
+    mutate = runpy.run_path(str(settings))["DB_CONNECTION_MUTATOR"]
+    (tmp_path / "current").symlink_to("1")
+    uri = sa.make_url(f"duckdb:///{tmp_path}/current/marts.duckdb")
+    for version in ("1", "2"):
+        (tmp_path / "new").symlink_to(version)
+        (tmp_path / "new").replace(tmp_path / "current")
+        opened, _ = mutate(uri, {}, "admin", None, None)
+        assert opened.database == str(tmp_path.resolve() / version / "marts.duckdb")
+    other = sa.make_url("postgresql://localhost/current")
+    assert mutate(other, {}, "admin", None, None) == (other, {})
+
+
 # --- without Superset -------------------------------------------------------------------------
+
+
+def test_the_page_on_superset_begins_as_the_readme_does() -> None:
+    assert f"```sh\n{block()}```" in (PROJECT_ROOT / "docs/connect/superset.md").read_text()
 
 
 def test_nothing_to_show_is_told(tmp_path: Path) -> None:
