@@ -340,6 +340,26 @@ def notify(
 
 
 @app.command()
+def download(
+    table: Annotated[str, typer.Argument(help="A published table, such as watchlist.")],
+    out: Annotated[Path, typer.Option(help="A .csv or .xlsx file.")],
+    shop: Annotated[str | None, typer.Option(help="A shop_id; default all shops.")] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Write a published table as CSV or XLSX, safe to open in a spreadsheet."""
+    from dagster_project.lib.downloads import write_table
+    from dagster_project.lib.publications import current
+
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        version = current(data)
+        if version is None:
+            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        count = write_table(version, table, shop, out)
+        _out().print(f"Wrote {count:,} rows to {_plain(printable(str(out)))}", soft_wrap=True)
+
+
+@app.command()
 def explain(
     shop: Annotated[str, typer.Option(help="The shop_id.")],
     metric: Annotated[
