@@ -90,7 +90,7 @@ def served(data: DataDir, log: Path) -> Iterator[Site]:
             assert found, log.read_text()
             yield Site(found[0], data)
         finally:
-            server.terminate()
+            server.kill()  # it keeps nothing
 
 
 @pytest.fixture(scope="session")
@@ -127,6 +127,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(viewport={"width": size[0], "height": size[1]})
         contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(15_000)
         page.on("console", heard)
         page.on("request", asked)
         page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
@@ -172,7 +173,7 @@ def percent(rate: float | None) -> str:
 def pick(page: Page, label: str, option: str) -> None:
     """Choose an option of a control and wait for what it shows."""
     before = page.url
-    page.get_by_label(label, exact=False).first.click()
+    page.get_by_role("combobox", name=label, exact=True).click()
     page.get_by_role("option", name=option, exact=True).click()
     page.wait_for_function("before => location.href !== before", arg=before)
     settled(page)
@@ -289,7 +290,7 @@ def test_a_shop_shows_its_rate_target_interval_and_forecast(
         "where shop_id = ? and metric = ?",
         SHOP, metric,
     )  # fmt: skip
-    chart = page.locator(f'svg[aria-label^="{label} by day"]')
+    chart = page.locator(f'[role="graphics-document"][aria-label^="{label} by day"]')
     said = chart.get_attribute("aria-label") or ""
     assert f"{orders:,} of {delivered:,} orders" in said
     assert f"Expected on {last.day} {last:%b %Y}: {expected:.2%}" in said
@@ -381,7 +382,7 @@ def test_reasons_are_those_of_the_window(
          "not counted" if share is None else f"{share:.0%}")
         for name, category, orders, rate, share in said
     ]  # fmt: skip
-    pareto = page.locator('svg[aria-label^="Orders by reason"]').get_attribute("aria-label")
+    pareto = page.locator('[aria-label^="Orders by reason"]').get_attribute("aria-label")
     assert pareto
     assert all(f"{name} {orders:,}" in pareto for name, _, orders, *_ in said)
 
