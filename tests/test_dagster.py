@@ -373,6 +373,7 @@ def steps_tried(data: DataDir, hold: Callable[[int], object]) -> tuple[bool, int
     Returns whether the run succeeded and how often ingest was tried.
     """
     from dagster_project.defs import ingest as ingest_module
+    from dagster_project.defs import resources
     from dagster_project.defs.ingest import ingest_exports
     from dagster_project.defs.resources import DataDirectory
 
@@ -388,6 +389,7 @@ def steps_tried(data: DataDir, hold: Callable[[int], object]) -> tuple[bool, int
     prepare_instance(data)
     with (
         mock.patch.object(ingest_module.Ledger, "open", counted),
+        mock.patch.object(resources, "follow_up"),  # opens it once more
         dg.DagsterInstance.get() as instance,
     ):
         done = dg.materialize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -465,7 +466,9 @@ def run(data: DataDir, run_id: str, now: datetime, *failures: str) -> list[str]:
         return [note for _, note in ledger.notes(run_id)]
 
 
-def test_the_digest_is_written_on_its_day_once_and_sent(data: DataDir) -> None:
+def test_the_digest_is_written_on_its_day_once_and_sent(
+    data: DataDir, published: Published
+) -> None:
     with http_server() as inbox:
         data.settings.mkdir(exist_ok=True)
         data.notifications.write_text(f"setting,value\nurl,{inbox.url}\n")
@@ -475,11 +478,14 @@ def test_the_digest_is_written_on_its_day_once_and_sent(data: DataDir) -> None:
         inbox.messages.clear()
         assert run(data, "1", NOW, "It failed.")[-1].startswith("Sent by 1 (json): Feedback: run f")
         assert not data.digests.exists()
+        (data.digests / ".building-2026-11-01").mkdir(parents=True)
         notes = run(data, "2", NOW)
         run(data, "3", NOW + timedelta(hours=9))
         run(data, "4", NOW + timedelta(days=1))
     folder = data.digests / str(TODAY)
     assert [p.name for p in data.digests.iterdir()] == [str(TODAY)]
+    sent = json.dumps(inbox.messages, ensure_ascii=False)
+    assert not [word for word in published.personal_strings if word in sent]
     assert notes == [
         f"Weekly digest: {folder / 'all-shops.html'}",
         f"Sent by 1 (json): Feedback: weekly digest, {TODAY.day} {TODAY:%b %Y}",

@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+from apprise.plugins.custom_json import NotifyJSON
 
+from dagster_project.lib import notify_worker
 from dagster_project.lib.errors import ConfigurationError
 from dagster_project.lib.notify import Message, send
 from dagster_project.lib.notify_settings import Channel, read_notify_settings, run_day
@@ -192,6 +194,18 @@ def test_what_is_too_long_for_a_messenger_is_cut_at_a_line(tmp_path: Path) -> No
     assert told[-1] == "…"
     assert told[-2] == f"line {len(told) - 2:04}"
     assert len(inbox.bodies[0]) <= 3502
+
+
+def test_what_a_service_takes_in_parts_only_comes_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(NotifyJSON, "body_maxlen", 300)
+    message = {"title": "A title", "body": "word " * 100, "page": None}
+    with http_server() as inbox:
+        assert notify_worker._send(inbox.url, message) is None
+        assert len(inbox.messages) == 2
+        assert notify_worker._send(f"{inbox.url}?overflow=truncate", message) is None
+    assert len(inbox.messages) == 3
 
 
 def test_names_are_no_markup_mention_or_link() -> None:

@@ -6,6 +6,7 @@ dies in between sends twice at worst, and loses nothing. Nothing here fails a ru
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -100,6 +101,8 @@ def _digest(
 
     today = run_day(now)
     folder = data.digests / str(today)
+    for litter in data.digests.glob(".*"):  # of a run that was killed
+        shutil.rmtree(litter)
     write_digest(version, read_shops(data.shops_csv), now, today, folder)
     ledger.add_note(run_id, f"Weekly digest: {folder / f'{ALL_SHOPS}.html'}")
     page = folder / f"{ALL_SHOPS}.html"

@@ -80,6 +80,8 @@ def _send(url: str, message: dict[str, Any]) -> str | None:
     service = apprise.Apprise.instantiate(url, asset=asset)
     if not isinstance(service, apprise.NotifyBase):
         return "is no address that Apprise knows"
+    if "overflow=" not in url:
+        service.overflow_mode = apprise.OverflowMode.SPLIT  # else what is too long is refused
     is_mail = isinstance(service, NotifyEmail)
     page = message["page"]
     body, body_format = message["body"], apprise.NotifyFormat.TEXT
