@@ -36,7 +36,7 @@ dev: $(READY) ## the Dagster UI on localhost
 superset: $(READY) $(SUPERSET) ## Apache Superset on localhost over what is published; PORT=8088
 	@$(BIN)/feedback superset --data-dir "$(DATA)" $(if $(PORT),--port "$(PORT)")
 docs: $(READY) ## the documentation as a site, in site/, with dbt's page of models and metrics
-	$(BIN)/dbt --quiet docs generate --static --empty-catalog --project-dir dbt_project \
+	FEEDBACK_WAREHOUSE=:memory: $(BIN)/dbt --quiet docs generate --static --empty-catalog --project-dir dbt_project \
 		--profiles-dir dbt_project --target-path target/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml \
 		--site-dir $(abspath $(SITE))
