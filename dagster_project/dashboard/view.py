@@ -7,6 +7,7 @@ reads and a phone folds, which its own canvas of cells is not.
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import altair as alt
 import streamlit as st
 
 from dagster_project.lib.charts import sparkline, words
@@ -206,6 +208,17 @@ def tiles(pieces: Sequence[tuple[str, Html | str, str]], name: str) -> None:
         for what, figure, below in pieces
     )
     st.html(f'<ul class="tiles" aria-label="{esc(name)}">{inner}</ul>')
+
+
+def chart(drawn: alt.LayerChart, *, key: str) -> None:
+    """A chart, as wide as its box, in its own colours."""
+    spec = drawn.to_dict()
+    # Streamlit wants rows where Vega takes text as well
+    rows = {name: json.loads(text) for name, text in spec.pop("datasets").items()}
+    for part in (spec, *spec["layer"]):
+        if "data" in part:
+            part["data"] = {"values": rows[part["data"]["name"]]}
+    st.vega_lite_chart(spec=spec, theme=None, key=key)
 
 
 def reasons_text(reasons: Sequence[Mapping[str, Any]], most: int = 3) -> str:

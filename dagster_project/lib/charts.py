@@ -7,6 +7,7 @@ Rates are shares, 0.005 is 0.5 %. Days are drawn in UTC, lest a browser's time z
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -441,7 +442,9 @@ def _long(day: date) -> str:
 
 
 def _of(rows: list[dict[str, Any]]) -> alt.Chart:
-    return alt.Chart(alt.Data(values=rows))  # type: ignore[no-untyped-call]
+    # as text, which Vega reads and Altair does not walk through row by row, layer by layer
+    values = alt.InlineData(values=json.dumps(rows), format=alt.JsonDataFormat(type="json"))
+    return alt.Chart(values)
 
 
 def _plain(chart: Any) -> alt.LayerChart:

@@ -149,13 +149,12 @@ def _one(shop: str, metric: str, product: str, day: date, about: questions.Row) 
     view.tiles(tiles, label)
     if watched:
         view.cards([Html(_todo(watched))], "Advice")
-    st.altair_chart(
+    view.chart(
         charts.rate_over_time(
             [row | {"target": watched["threshold"] if watched else None} for row in days],
             name=label,
             height=240,
         ),
-        theme=None,
         key="_chart_product",
     )
     left, right = st.columns(2)
@@ -185,7 +184,7 @@ def _reasons(shop: str, metric: str, product: str, day: date) -> None:
     if not rows:
         view.nothing("No negative order of this product in the window.")
         return
-    st.altair_chart(charts.reasons_pareto(rows), theme=None, key="_chart_product_reasons")
+    view.chart(charts.reasons_pareto(rows), key="_chart_product_reasons")
 
 
 def _variations(shop: str, metric: str, product: str, day: date) -> None:

@@ -36,15 +36,14 @@ def show() -> None:
     if not rows:
         view.nothing("No negative order in this window.")
         return
-    st.altair_chart(charts.reasons_pareto(rows), theme=None, key="_chart_reasons")
+    view.chart(charts.reasons_pareto(rows), key="_chart_reasons")
     view.heading("Over time", note="Orders of each day's window, for the most frequent reasons.")
     codes = [row["reason_code"] for row in rows if row["is_counted"]][:_LINES]
     if codes:
-        st.altair_chart(
+        view.chart(
             charts.orders_by_reason_over_time(
                 ask(questions.reason_days, name, metric, codes, first, day)
             ),
-            theme=None,
             key="_chart_reason_days",
         )
     else:

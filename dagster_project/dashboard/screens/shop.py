@@ -67,9 +67,7 @@ def _metric(shop: questions.Row, metric: str, now: questions.Row, first: date, l
             "`feedback status` says which exports to download."
         )
         return
-    st.altair_chart(
-        charts.rate_over_time(days, ahead, name=label), theme=None, key=f"_chart_{metric}"
-    )
+    view.chart(charts.rate_over_time(days, ahead, name=label), key=f"_chart_{metric}")
     view.note(_legend(shop, days, ahead))
 
 
