@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import altair as alt
@@ -87,16 +87,16 @@ def rate_over_time(
     if any(row["state"] == "stale" for row in known):
         layers.append(
             _of([row for row in known if row["state"] == "stale"])
-            .mark_rect(color=STALE, opacity=0.22)
+            .mark_rect(aria=False, color=STALE, opacity=0.22)
             .encode(x=x, x2="next_day:T", tooltip=tooltip)
         )
         layers.append(
             _of([row for row in known if row["state"] == "stale"][:1])
-            .mark_text(align="left", dx=2, color=MUTED, fontSize=12, text="stale")
+            .mark_text(aria=False, align="left", dx=2, color=MUTED, fontSize=12, text="stale")
             .encode(x=x, y=alt.value(8))
         )
     layers.append(
-        base.mark_area(color=RATE, opacity=0.14, clip=True).encode(
+        base.mark_area(aria=False, color=RATE, opacity=0.14, clip=True).encode(
             y=alt.Y("rate_low:Q", title=name), y2="rate_high:Q"
         )
     )
@@ -107,15 +107,25 @@ def rate_over_time(
         layers.append(
             _of([*aims, last])
             .encode(x=x)
-            .mark_line(color=TARGET, strokeWidth=1.5, strokeDash=[2, 3], interpolate="step")
+            .mark_line(
+                aria=False, color=TARGET, strokeWidth=1.5, strokeDash=[2, 3], interpolate="step"
+            )
             .encode(y="target:Q")
         )
         layers.append(
             _of([last])
-            .mark_text(align="right", baseline="bottom", dx=-2, dy=-3, color=TARGET, fontSize=12)
+            .mark_text(
+                aria=False,
+                align="right",
+                baseline="bottom",
+                dx=-2,
+                dy=-3,
+                color=TARGET,
+                fontSize=12,
+            )
             .encode(x=x, y="target:Q", text="target_label:N")
         )
-    layers.append(base.mark_line(color=RATE, strokeWidth=2.5).encode(y=y))
+    layers.append(base.mark_line(aria=False, color=RATE, strokeWidth=2.5).encode(y=y))
     if ahead:
         start = [row for row in known if row["rate"] is not None][-1:]
         joined = [
@@ -129,16 +139,22 @@ def rate_over_time(
             alt.Tooltip("Expected orders:N"),
         ]
         layers.append(
-            future.mark_line(color=RATE, strokeWidth=2, strokeDash=[6, 4]).encode(y="expected:Q")
+            future.mark_line(aria=False, color=RATE, strokeWidth=2, strokeDash=[6, 4]).encode(
+                y="expected:Q"
+            )
         )
         layers.append(
-            future.mark_line(color=RATE, strokeWidth=1.5, strokeDash=[1, 4]).encode(y="least:Q")
+            future.mark_line(aria=False, color=RATE, strokeWidth=1.5, strokeDash=[1, 4]).encode(
+                y="least:Q"
+            )
         )
         layers.append(_hover(future, "expected:Q", told))
     if any(row["Restated"] for row in known):
         layers.append(
             _of([row for row in known if row["Restated"]])
-            .mark_point(shape="diamond", color=RESTATED, filled=True, size=90, opacity=1)
+            .mark_point(
+                aria=False, shape="diamond", color=RESTATED, filled=True, size=90, opacity=1
+            )
             .encode(x=x, y="rate:Q", tooltip=tooltip)
         )
     layers.append(_hover(base, "rate:Q", tooltip))
@@ -200,7 +216,9 @@ def reasons_pareto(
         ),
     )
     bars = base.mark_bar(cornerRadiusEnd=2).encode(color=colour)
-    labels = base.mark_text(align="left", dx=5, color=INK, fontSize=12).encode(text="label:N")
+    labels = base.mark_text(aria=False, align="left", dx=5, color=INK, fontSize=12).encode(
+        text="label:N"
+    )
     told = "; ".join(f"{row['Reason']} {row['label']}" for row in rows) or "none"
     chart = alt.layer(bars, labels).properties(
         width=width,
@@ -231,28 +249,36 @@ def orders_by_reason_over_time(
         for row in days
     ]
     names = list(dict.fromkeys(row["Reason"] for row in rows))
+    # said outright, lest the axes look for their ends before the rows are there
+    days_from, days_to = _ends(row["day"] for row in rows)
+    most = max((row["orders"] for row in rows), default=0)
+    legend = alt.Legend(title=None, orient="bottom", columns=2, symbolType="stroke")
     dashes = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3], [10, 3], [3, 1]]
     base = _of(rows).encode(
         x=alt.X(
             "day:T",
             title=None,
-            scale=alt.Scale(type="utc"),
+            scale=alt.Scale(type="utc", domain=[days_from, days_to]),
             axis=_days_axis(),
         ),
-        y=alt.Y("orders:Q", title="orders in the window", axis=alt.Axis(tickMinStep=1)),
+        y=alt.Y(
+            "orders:Q",
+            title="orders in the window",
+            axis=alt.Axis(tickMinStep=1),
+            scale=alt.Scale(domain=[0, most or 1]),
+        ),
         color=alt.Color(
             "Reason:N",
             sort=names,
             scale=alt.Scale(domain=names, range=list(SERIES)),
-            legend=alt.Legend(title=None, orient="bottom", columns=2, symbolType="stroke"),
-        ),
-        strokeDash=alt.StrokeDash(
-            "Reason:N", scale=alt.Scale(domain=names, range=dashes), legend=None
+            legend=legend,
         ),
     )
+    dash = alt.StrokeDash("Reason:N", scale=alt.Scale(domain=names, range=dashes), legend=legend)
     tooltip = [alt.Tooltip("Day:N"), alt.Tooltip("Reason:N"), alt.Tooltip("Orders:N")]
-    points = base.mark_point(size=60, opacity=0).encode(tooltip=tooltip, strokeDash=alt.value([0]))
-    chart = alt.layer(base.mark_line(strokeWidth=2), points).properties(
+    lines = base.mark_line(aria=False, strokeWidth=2).encode(strokeDash=dash)
+    points = base.mark_point(size=60, opacity=0).encode(tooltip=tooltip)
+    chart = alt.layer(lines, points).properties(
         width=width,
         height=height,
         description=f"Orders in the window by day, for {', '.join(names) or 'no reason'}.",
@@ -392,6 +418,14 @@ def _describe_rate(name: str, known: list[dict[str, Any]], ahead: list[dict[str,
     if ahead and ahead[-1]["expected"] is not None:
         text += f" Expected on {ahead[-1]['Day']}: {ahead[-1]['expected']:.2%}."
     return text
+
+
+def _ends(days: Iterable[str]) -> tuple[int, int]:
+    """The first and the last of ISO days, as milliseconds of UTC."""
+    found = sorted(days) or ["1970-01-01"]
+    ends = (datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (found[0], found[-1]))
+    first, last = (int(moment.timestamp() * 1000) for moment in ends)
+    return first, last
 
 
 def _days_axis() -> alt.Axis:
