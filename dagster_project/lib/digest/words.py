@@ -227,8 +227,8 @@ def _changes(shop: ShopFigures) -> Iterable[str]:
     grown = [r for r in shop.reasons if r.orders > r.before_orders]
     for r in sorted(grown, key=lambda r: r.before_orders - r.orders)[:3]:
         yield (
-            f"More {_FAMILY[r.metric]} because of “{_reason(r.reason_code)}”: {r.orders} orders, "
-            f"a week before {r.before_orders}."
+            f"More {_FAMILY[r.metric]} because of “{_reason(r.reason_code)}”: "
+            f"{_orders(r.orders)}, a week before {r.before_orders}."
         )
 
 
