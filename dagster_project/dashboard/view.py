@@ -27,6 +27,10 @@ METRICS = {
     "nrr_product": "NRR, product",
     "nrr_service": "NRR, service",
     "sfrr": "SFRR",
+    "complaint_rate": "Complaints",
+    "negative_feedback_rate": "Negative feedback",
+    "product_negative_feedback_rate": "Negative feedback, product",
+    "service_negative_feedback_rate": "Negative feedback, service",
 }
 MEANINGS = {
     "nrr": "orders with a review of 1 or 2 stars",

@@ -260,7 +260,7 @@ def _shops_in_danger(
             end,
             orders, delivered_orders, rate, target, is_reliable
         from days
-        where metric_date = {LAST_DAY} and status in ('breach', 'at_risk')
+        where metric_date = {LAST_DAY} and status in ('breach', 'at_risk') and not higher_is_better
         order by shop_id, metric
         """
     ).fetchall()

@@ -111,11 +111,10 @@ def standings(con: Connection, metrics: Sequence[str] = tuple(NUMERATORS)) -> li
         select s.shop_id, s.metric, s.day, r.rate, r.orders, r.delivered_orders, r.target,
             r.target_confidence, r.status, r.rate_low, r.rate_high, r.is_reliable, r.breach_since,
             r.days_in_breach, r.rate - s.rate_before as change, s.rates,
-            case s.metric when 'sfrr' then m.sfrr_state else m.nrr_state end as state
+            r.state
         from series as s
         inner join recent as r
             on s.shop_id = r.shop_id and s.metric = r.metric and r.metric_date = s.day
-        inner join shop_metrics_daily as m on s.shop_id = m.shop_id and m.metric_date = s.day
         order by s.shop_id, s.metric
         """,
         {"metrics": list(metrics)},
@@ -140,12 +139,8 @@ def rate_days(con: Connection, shop: str, metric: str, first: date, last: date) 
         )
 
         select s.metric_date, s.rate, s.orders, s.delivered_orders, s.target, s.status,
-            s.rate_low, s.rate_high, s.is_reliable, r.restated,
-            case when $metric = 'sfrr' then m.sfrr_state else m.nrr_state end as state
+            s.rate_low, s.rate_high, s.is_reliable, r.restated, s.state
         from metric_status_daily as s
-        inner join shop_metrics_daily as m
-            on m.shop_id = $shop and m.metric_date between $first and $last
-            and s.metric_date = m.metric_date
         left join restated as r on s.metric_date = r.metric_date
         where s.shop_id = $shop and s.metric = $metric and s.metric_date between $first and $last
         order by s.metric_date

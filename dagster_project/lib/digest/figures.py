@@ -181,7 +181,7 @@ left join metric_status_daily as b
 left join shop_forecast as f
     on s.shop_id = f.shop_id and s.metric = f.metric and f.horizon_days = $week
         and f.as_of_date = s.metric_date
-where s.metric in ('nrr', 'sfrr') or s.target is not null
+where not s.higher_is_better and (s.metric in ('nrr', 'sfrr') or s.target is not null)
 """
 
 _REASONS = """

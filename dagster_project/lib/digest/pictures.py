@@ -26,11 +26,9 @@ with last as (
 
 select
     s.shop_id, s.metric, s.metric_date, s.rate, s.orders, s.delivered_orders, s.rate_low,
-    s.rate_high, s.target,
-    case s.metric when 'sfrr' then m.sfrr_state else m.nrr_state end as state
+    s.rate_high, s.target, s.state
 from metric_status_daily as s
 inner join last using (shop_id)
-inner join shop_metrics_daily as m using (shop_id, metric_date)
 where s.metric_date > last_day - $days
 order by s.metric_date
 """

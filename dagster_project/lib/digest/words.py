@@ -25,6 +25,10 @@ METRICS = {
     "nrr_product": "Bad reviews about the product",
     "nrr_service": "Bad reviews about the service",
     "sfrr": "Returns and refunds for the shop's fault",
+    "complaint_rate": "Complaints",
+    "negative_feedback_rate": "Negative feedback of any kind",
+    "product_negative_feedback_rate": "Negative feedback about the product",
+    "service_negative_feedback_rate": "Negative feedback about the service",
 }
 _STATUSES = {
     "breach": "over the target",
