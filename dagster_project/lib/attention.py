@@ -10,7 +10,6 @@ from datetime import date
 
 import duckdb
 
-
 # The newest metric day; shops that stay as they were end on an earlier one of their own.
 LAST_DAY = (
     "(select max(metric_date) from shop_metrics_daily "
