@@ -37,7 +37,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "Orders, all events": ("orders", {"shop": SHOP, "metric": "all"}),
     "Data quality": ("quality", {}),
 }
-RENDERING = 0.4  # seconds; what a page takes whose answers are kept is below that
+RENDERING = 0.5  # seconds; what a page takes whose answers are kept is below that
 FACTOR = 1.5
 TURNS = 3
 _PAGE = """
@@ -91,7 +91,8 @@ TABLES = {
             'official' as target_confidence, n / d * 0.6 as rate_low,
             n / d * 1.8 as rate_high,
             true as is_reliable, case when n / d >= 0.005 then metric_date - 3 end as breach_since,
-            case when n / d >= 0.005 then 4 end as days_in_breach
+            case when n / d >= 0.005 then 4 end as days_in_breach,
+            false as higher_is_better, 'ok' as state
         from counts order by shop_id, metric, metric_date
     """,
     "shop_forecast": f"""

@@ -488,7 +488,7 @@ def test_a_long_table_is_turned_page_by_page(site: Site, open_page: Callable[...
     [
         ("shop", {"shop": "<script>alert(1)</script>"}, "is not to be had as shop"),
         ("shop", {"shop": SHOP, "days": "1e9"}, "is not to be had as show"),
-        ("shop", {"shop": SHOP, "part": "sfrr; drop table x"}, "is not to be had as nrr of"),
+        ("shop", {"shop": SHOP, "part": "sfrr; drop table x"}, "is not to be had as rate"),
         ("products", {"shop": SHOP, "day": "2026-13-77"}, "is no day that this shop has"),
         ("products", {"shop": SHOP, "day": "1999-01-01"}, "is no day that this shop has"),
         ("products", {"shop": SHOP, "order": "1 desc --"}, "is not to be had as ranked by"),
@@ -703,11 +703,10 @@ def test_restated_stale_and_frozen_days_are_marked(
         "2::bigint as new_numerator, 98::bigint as new_denominator, 'file' as cause",
         frozen_shops=f"select '{SHOP}' as shop_id, 'orders_belong_to_one_shop' as rules, "
         "'20260101T000000000000' as publication_id, date '2026-10-31' as as_of",
-        shop_metrics_daily="select * replace (case when metric_date > '2026-10-28' and "
-        f"shop_id = '{SHOP}' then 'stale' else sfrr_state end as sfrr_state) "
-        "from shop_metrics_daily",
         metric_status_daily="select * replace (case when metric_date > '2026-10-28' and metric = "
-        f"'sfrr' and shop_id = '{SHOP}' then null else rate end as rate) from metric_status_daily",
+        f"'sfrr' and shop_id = '{SHOP}' then null else rate end as rate, "
+        "case when metric_date > '2026-10-28' and metric = 'sfrr' "
+        f"and shop_id = '{SHOP}' then 'stale' else state end as state) from metric_status_daily",
     )
     page = open_page(f"{own_site.url}/shop?shop={SHOP}")
     text = body(page)

@@ -25,15 +25,16 @@ RATES = {"nrr": "NRR", "sfrr": "SFRR"}
 
 def choice(label: str, name: str, options: Mapping[str, str], default: str) -> str:
     """One of `options`, code by code with what people read; the code stands in the URL."""
-    said = _said(name) or ""
-    value = said if said in options else default
+    said = st.query_params.get(name) or ""
+    kept = st.session_state.get("_kept", {}).get(name, "")
+    value = next((code for code in (said, kept) if code in options and code), default)
     if said and said not in options:
         view.notice(
             f"“{printable(said, 40)}” is not to be had as {label.lower()} here; shown is "
             f"{options.get(value, value)}.",
             "warning",
         )
-        _say(name, value if name in _KEPT else "")
+        _say(name, "")
     if name in _KEPT:
         st.session_state.setdefault("_kept", {})[name] = value
         _say(name, value)
@@ -152,11 +153,7 @@ def paged(fetch: Callable[[int, int], list[questions.Row]], size: int) -> list[q
 
 
 def _said(name: str) -> str | None:
-    said = st.query_params.get(name)
-    if said is None and name in _KEPT:
-        kept: str | None = st.session_state.get("_kept", {}).get(name)
-        return kept
-    return said
+    return st.query_params.get(name)
 
 
 def _say(name: str, value: str) -> None:

@@ -38,6 +38,10 @@ MEANINGS = {
     "nrr_product": "orders with a negative review about the product",
     "nrr_service": "orders with a negative review about the service",
     "sfrr": "orders with a return or refund for a reason that is the seller's",
+    "complaint_rate": "orders with a complaint that counts",
+    "negative_feedback_rate": "orders with a negative review, such a return or such a complaint",
+    "product_negative_feedback_rate": "orders with any of these about the product",
+    "service_negative_feedback_rate": "orders with any of these about the service",
 }
 STATUSES = {
     "breach": ("▲", "in breach"),

@@ -24,9 +24,18 @@ Connection = duckdb.DuckDBPyConnection
 
 # The numerator of a product's metric, and where its events come from.
 _OF_PRODUCT = {"nrr": "negative_review_orders", "sfrr": "seller_fault_return_orders"}
-_SOURCES = {"nrr": "review", "sfrr": "return", "complaint_rate": "complaint"}
-# Of the events that count, those that a part of the NRR counts.
+_SOURCES = {
+    "nrr": "review",
+    "nrr_seller": "review",
+    "nrr_product": "review",
+    "nrr_service": "review",
+    "sfrr": "return",
+    "complaint_rate": "complaint",
+}
+# Of the events that count, those that a part of a rate counts.
 _PARTS = {
+    "product_negative_feedback_rate": "category = 'product'",
+    "service_negative_feedback_rate": "category = 'service'",
     "nrr_seller": "is_sellers_part",
     "nrr_product": "category = 'product'",
     "nrr_service": "category = 'service'",
@@ -81,8 +90,8 @@ def window_days(con: Connection) -> int:
     return int(_value(con, "select coalesce(max(horizon_days), 30) from shop_forecast"))
 
 
-def standings(con: Connection, metrics: Sequence[str] = tuple(NUMERATORS)) -> list[Row]:
-    """Each shop and metric on the shop's last day: figure, target, state, change, thirty days.
+def standings(con: Connection, shop: str = "") -> list[Row]:
+    """Each shop, or one, and each rate of orders on its last day: target, change, thirty days.
 
     `change` is in share points against seven days before; None where either rate is unknown.
     `rates` are the days up to that one, the earliest first.
@@ -91,7 +100,9 @@ def standings(con: Connection, metrics: Sequence[str] = tuple(NUMERATORS)) -> li
         con,
         f"""
         with last as (
-            select shop_id, max(metric_date) as day from shop_metrics_daily group by shop_id
+            select shop_id, max(metric_date) as day from shop_metrics_daily
+            where $shop = '' or shop_id = $shop
+            group by shop_id
         ),
 
         recent as (
@@ -99,7 +110,7 @@ def standings(con: Connection, metrics: Sequence[str] = tuple(NUMERATORS)) -> li
             from metric_status_daily as s
             inner join last as l
                 on s.shop_id = l.shop_id and s.metric_date > l.day - {_SPARK_DAYS}
-            where list_contains($metrics, s.metric)
+            where list_contains($metrics, s.metric) and ($shop = '' or s.shop_id = $shop)
         ),
 
         series as (
@@ -111,13 +122,13 @@ def standings(con: Connection, metrics: Sequence[str] = tuple(NUMERATORS)) -> li
         select s.shop_id, s.metric, s.day, r.rate, r.orders, r.delivered_orders, r.target,
             r.target_confidence, r.status, r.rate_low, r.rate_high, r.is_reliable, r.breach_since,
             r.days_in_breach, r.rate - s.rate_before as change, s.rates,
-            r.state
+            coalesce(r.state, 'ok') as state
         from series as s
         inner join recent as r
             on s.shop_id = r.shop_id and s.metric = r.metric and r.metric_date = s.day
         order by s.shop_id, s.metric
         """,
-        {"metrics": list(metrics)},
+        {"metrics": list(NUMERATORS), "shop": shop},
     )
 
 
@@ -139,7 +150,7 @@ def rate_days(con: Connection, shop: str, metric: str, first: date, last: date) 
         )
 
         select s.metric_date, s.rate, s.orders, s.delivered_orders, s.target, s.status,
-            s.rate_low, s.rate_high, s.is_reliable, r.restated, s.state
+            s.rate_low, s.rate_high, s.is_reliable, r.restated, coalesce(s.state, 'ok') as state
         from metric_status_daily as s
         left join restated as r on s.metric_date = r.metric_date
         where s.shop_id = $shop and s.metric = $metric and s.metric_date between $first and $last
@@ -497,9 +508,11 @@ def _event_conditions(
 ) -> tuple[str, Row]:
     values: Row = {"shop": shop, "day": day}
     if metric:
-        conditions = [_IN_PRODUCT_WINDOW if product else _IN_WINDOW, "source = $source"]
+        conditions = [_IN_PRODUCT_WINDOW if product else _IN_WINDOW]
         values |= _window(con, day)
-        values["source"] = "return" if metric == "sfrr" else _SOURCES.get(metric, "review")
+        if metric in _SOURCES:  # negative feedback comes from all of them
+            conditions.append("source = $source")
+            values["source"] = _SOURCES[metric]
         if metric in _PARTS:
             conditions.append(_PARTS[metric])
     else:

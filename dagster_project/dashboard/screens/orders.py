@@ -16,7 +16,7 @@ from dagster_project.lib.charts import words
 _ON_PAGE = 50
 _MOST = 100_000
 _ALL = "all"
-_FIGURES = {**view.METRICS, "complaint_rate": "Complaints", _ALL: "all events, by their date"}
+_FIGURES = {**view.METRICS, _ALL: "all events, by their date"}
 _COLUMNS = (
     Column("Date"),
     Column("Order"),

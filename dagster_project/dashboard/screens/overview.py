@@ -94,12 +94,16 @@ def _attention() -> None:
     view.cards([_card(it) for it in concerns[:_FIRST]], "What needs attention first")
     if len(concerns) > _FIRST:
         others = ", ".join(
-            view.link("shop", it.shop_id, shop=it.shop_id, metric=it.metric).markup
-            + f" ({view.METRICS[it.metric]} {percent(it.rate)})"
+            _to_shop(it).markup + f" ({view.METRICS[it.metric]} {percent(it.rate)})"
             for it in concerns[_FIRST : _FIRST + 12]
         )
         more = len(concerns) - _FIRST - 12
         st.html(f'<p class="note">Also: {others}{f" and {more} more" if more > 0 else ""}</p>')
+
+
+def _to_shop(it: attention.Concern) -> Html:
+    part = "" if it.metric == "sfrr" else it.metric
+    return view.link("shop", it.shop_id, shop=it.shop_id, part=part)
 
 
 def _card(it: attention.Concern) -> Html:
@@ -134,7 +138,7 @@ def _card(it: attention.Concern) -> Html:
     else:
         then = f"Negative orders that still fit under the target: {it.orders_to_breach:,}."
     return Html(
-        f"<h3>{view.link('shop', it.shop_id, shop=it.shop_id, metric=it.metric).markup} "
+        f"<h3>{_to_shop(it).markup} "
         f"{view.pill(it.status).markup}</h3>"
         f"<p>{esc(view.METRICS[it.metric])} <b>{percent(it.rate)}</b>, target below "
         f"{percent(it.target)} {since}</p><p>{why}</p>{todo}<p><b>Then</b> {then}</p>"

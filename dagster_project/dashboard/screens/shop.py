@@ -12,7 +12,6 @@ from dagster_project.dashboard.source import ask, ask_now
 from dagster_project.dashboard.view import Column, Html, percent
 from dagster_project.lib import charts, questions
 
-_PARTS = {name: label for name, label in view.METRICS.items() if name != "sfrr"}
 _CAUSES = {"file": "a file came later", "setting": "a setting changed", "code": "the code changed"}
 
 
@@ -22,9 +21,14 @@ def show() -> None:
     with left:
         shop = filters.shop()
     name, last = shop["shop_id"], shop["last_day"]
-    standings = {row["metric"]: row for row in ask(questions.standings) if row["shop_id"] == name}
+    standings = {row["metric"]: row for row in ask(questions.standings, name)}
     with middle:
-        part = filters.choice("NRR of", "part", _PARTS, _part(standings))
+        parts = {
+            code: label
+            for code, label in view.METRICS.items()
+            if code in standings and code != "sfrr"
+        }
+        part = filters.choice("Rate", "part", parts, _part(standings))
     with right:
         first = filters.first_day(shop, last)
     if shop["is_frozen"]:
@@ -48,7 +52,7 @@ def _part(standings: dict[str, questions.Row]) -> str:
     aimed = [
         row
         for row in standings.values()
-        if row["metric"] in _PARTS and row["target"] is not None and row["rate"] is not None
+        if row["metric"].startswith("nrr") and row["target"] is not None and row["rate"] is not None
     ]
     worst = max(aimed, key=lambda row: row["rate"] / row["target"], default={"metric": "nrr"})
     return str(worst["metric"])

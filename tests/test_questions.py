@@ -1,0 +1,244 @@
+"""What is asked of a publication, drawn and taken away, without a browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import vl_convert
+from python_calamine import CalamineWorkbook
+
+from dagster_project.lib import charts, questions
+from dagster_project.lib.downloads import as_csv, as_workbook, cell_text
+from dagster_project.lib.metrics import NUMERATORS
+from dagster_project.lib.publications import current
+from tests.support import Published
+
+DAY = date(2026, 10, 31)
+SHOP = "th-siam-snacks"
+
+
+@pytest.fixture(scope="module")
+def con(published: Published) -> Iterator[questions.Connection]:
+    version = current(published.data)
+    assert version
+    with questions.publication(version) as con:
+        yield con
+
+
+# --- questions ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", NUMERATORS)
+def test_the_events_of_every_figure_are_on_as_many_orders_as_it_says(
+    con: questions.Connection, metric: str
+) -> None:
+    figures = con.execute(
+        "select shop_id, metric_date, orders from metric_status_daily where metric = ? "
+        "and metric_date in ('2026-10-31', '2026-10-15', '2026-10-02')",
+        [metric],
+    ).fetchall()
+    assert sum(orders for *_, orders in figures) > 0
+    for shop, day, orders in figures:
+        rows = questions.events(con, shop, metric=metric, day=day, limit=1)
+        assert (rows[0]["total_orders"] if rows else 0) == orders, (shop, day)
+
+
+@pytest.mark.parametrize("metric", ["nrr", "sfrr"])
+def test_the_events_of_every_products_figure_are_on_as_many_orders_as_it_says(
+    con: questions.Connection, metric: str
+) -> None:
+    products = questions.products(con, SHOP, metric, DAY)
+    assert sum(row["orders"] for row in products) > 0
+    for row in products:
+        found = questions.events(con, SHOP, metric=metric, day=DAY, product=row["product_key"])
+        assert len({event["order_id"] for event in found}) == row["orders"]
+        named = questions.variations(con, SHOP, metric, row["product_key"], DAY)
+        assert sum(sku["orders"] for sku in named) >= row["orders"]
+        assert bool(named) == bool(row["orders"])
+
+
+def test_a_day_without_a_reason_is_none_and_not_a_gap(con: questions.Connection) -> None:
+    first = DAY - timedelta(44)
+    codes = ["not_as_described", "no_such_reason"]
+    rows = questions.reason_days(con, SHOP, "sfrr", codes, first, DAY)
+    days = [row["metric_date"] for row in rows if row["reason_code"] == codes[0]]
+    begin = max(first, _first_day(con))
+    assert days == [begin + timedelta(n) for n in range((DAY - begin).days + 1)]
+    assert {row["orders"] for row in rows if row["reason_code"] == "no_such_reason"} == {0}
+    said = dict(
+        con.execute(
+            "select metric_date, orders from reason_metrics_daily where shop_id = ? "
+            "and metric = 'sfrr' and reason_code = 'not_as_described'",
+            [SHOP],
+        ).fetchall()
+    )
+    for row in rows:
+        if row["reason_code"] == "not_as_described":
+            assert row["orders"] == said.get(row["metric_date"], 0)
+
+
+def _first_day(con: questions.Connection) -> date:
+    ((day,),) = con.execute(
+        "select min(metric_date) from shop_metrics_daily where shop_id = ?", [SHOP]
+    ).fetchall()
+    assert isinstance(day, date)
+    return day
+
+
+def test_a_products_thirty_days_end_on_the_day_and_have_gaps_without_deliveries(
+    con: questions.Connection,
+) -> None:
+    key = questions.products(con, SHOP, "nrr", DAY, limit=1)[0]["product_key"]
+    rates = questions.product_rates(con, SHOP, "nrr", DAY, [key, "none"])
+    said = dict(
+        con.execute(
+            "select metric_date, nrr from product_metrics_daily where shop_id = ? "
+            "and product_key = ?",
+            [SHOP, key],
+        ).fetchall()
+    )
+    assert rates[key] == [said.get(DAY - timedelta(29 - n)) for n in range(30)]
+    assert rates["none"] == [None] * 30
+
+
+def test_pages_of_a_table_make_the_whole(con: questions.Connection) -> None:
+    whole = questions.files(con, limit=10_000)
+    pages = [questions.files(con, limit=7, offset=at) for at in range(0, len(whole), 7)]
+    assert [row for page in pages for row in page] == whole
+    assert whole[0]["total"] == len(whole) > 7
+
+
+def test_what_is_looked_for_is_text_and_no_pattern(con: questions.Connection) -> None:
+    assert questions.events(con, SHOP, day=DAY, search="%") == []
+    assert questions.events(con, "' or 1=1 --", day=DAY) == []
+    assert questions.products(con, SHOP, "nrr", DAY, search="' or ''='") == []
+
+
+# --- charts ---------------------------------------------------------------------------------------
+
+
+def _days(**changes: Any) -> list[dict[str, Any]]:
+    row = {
+        "rate": 0.004, "orders": 4, "delivered_orders": 1000, "rate_low": 0.002,
+        "rate_high": 0.009, "target": 0.005, "state": "ok", "restated": None,
+    }  # fmt: skip
+    return [row | {"metric_date": DAY - timedelta(n)} | changes for n in range(5, -1, -1)]
+
+
+def _drawn(chart: Any) -> str:
+    svg = vl_convert.vegalite_to_svg(chart.to_json())
+    assert isinstance(svg, str)
+    return svg
+
+
+def test_a_rate_is_drawn_with_its_target_and_marks_what_is_to_mind() -> None:
+    days = _days()
+    days[1] |= {"restated": "3 of 999 until 2 Nov 2026 (file)"}
+    days[-1] |= {"state": "stale", "rate": None, "rate_low": None, "rate_high": None}
+    ahead = [
+        {"forecast_date": DAY + timedelta(n), "expected_rate": 0.006, "rate_if_nothing_new": 0.001,
+         "expected_delivered_orders": 990.0}
+        for n in (1, 2)
+    ]  # fmt: skip
+    chart = charts.rate_over_time(days, ahead, name="NRR", width=500)
+    svg = _drawn(chart)
+    assert "target: below 0.50%" in svg
+    assert ">stale<" in svg
+    assert "Restated: 3 of 999 until 2 Nov 2026 (file)" in svg
+    assert "4 of 1,000" in svg
+    assert "Expected on 2 Nov 2026: 0.60%" in chart.to_dict()["description"]
+    plain = _drawn(charts.rate_over_time(_days(target=None), name="NRR", width=500))
+    assert "target: below" not in plain
+    assert ">stale<" not in plain
+
+
+def test_a_chart_of_nothing_is_drawn_and_says_so() -> None:
+    empty = _days(rate=None, rate_low=None, rate_high=None)
+    for chart, word in (
+        (charts.rate_over_time(empty, name="NRR", width=300), "no rate in these days"),
+        (charts.reasons_pareto([], width=300), "none"),
+        (charts.orders_by_reason_over_time([], width=300), "no reason"),
+    ):
+        assert word in chart.to_dict()["description"]
+        assert _drawn(chart).startswith("<svg")
+
+
+def test_days_are_drawn_where_they_are_in_every_time_zone() -> None:
+    spec = json.loads(charts.rate_over_time(_days(), name="NRR").to_json())
+    scales = [
+        layer["encoding"]["x"]["scale"]["type"]
+        for layer in spec["layer"]
+        if "x" in layer["encoding"]
+    ]
+    assert set(scales) == {"utc"}
+
+
+def test_names_in_charts_are_no_markup() -> None:
+    evil = "</svg><script>alert(1)</script>"
+    row = {"orders": 3, "share": 0.5, "is_counted": True, "category": evil, "reason_code": evil}
+    assert "<script" not in _drawn(charts.reasons_pareto([row], width=300))
+    assert "<script" not in charts.sparkline([0.1, 0.2], label=evil)
+
+
+def test_a_sparkline_has_a_gap_where_there_is_no_rate() -> None:
+    assert charts.sparkline([0.1, 0.2, None, 0.3, 0.2], label="x").count("<polyline") == 2
+    assert charts.sparkline([], label="x").startswith("<svg")
+
+
+# --- downloads ------------------------------------------------------------------------------------
+
+EVIL = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", '=HYPERLINK("http://x")', "fine"]
+
+
+def test_no_cell_that_is_taken_away_is_a_formula() -> None:
+    rows = [{"text": text, "number": -0.5, "day": DAY} for text in EVIL]
+    names = ["text", "number", "day"]
+    header, *lines = csv.reader(io.StringIO(as_csv(names, rows).decode("utf-8-sig"), newline=""))
+    assert header == names
+    assert [line[0] for line in lines] == [f"'{text}" for text in EVIL[:-1]] + ["fine"]
+    assert {line[1] for line in lines} == {"-0.5"}
+    book = as_workbook(names, rows, "rows")
+    sheet = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0)
+    assert [row[1:] for row in sheet.to_python()[1:]] == [[-0.5, DAY]] * len(EVIL)
+    with zipfile.ZipFile(io.BytesIO(book)) as parts:
+        page = parts.read("xl/worksheets/sheet1.xml").decode()
+        styles = parts.read("xl/styles.xml").decode()
+    assert "<f>" not in page
+    assert 'quotePrefix="1"' in styles
+
+
+def test_order_numbers_keep_every_digit_in_a_workbook() -> None:
+    rows = [{"order_id": "577000000000000123456", "text": None, "is_counted": True}]
+    book = as_workbook(list(rows[0]), rows, "orders")
+    sheet = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0)
+    assert sheet.to_python()[1] == ["577000000000000123456", "", True]
+
+
+def test_values_read_the_same_everywhere() -> None:
+    moment = datetime(2026, 10, 31, 5, 6, tzinfo=UTC)
+    assert [cell_text(value) for value in (None, False, DAY, moment, 3, "x")] == [
+        "", "false", "2026-10-31", "2026-10-31T05:06:00+00:00", "3", "x",
+    ]  # fmt: skip
+
+
+# --- the dashboard takes no lock ------------------------------------------------------------------
+
+
+def test_asking_a_publication_locks_nothing(published: Published, tmp_path: Path) -> None:
+    version = current(published.copy(tmp_path))
+    assert version
+    con = questions.publication(version)
+    assert questions.last_day(con) == DAY
+    with duckdb.connect(str(version.folder / "marts.duckdb")) as writer:
+        writer.execute("create table mine as select 1 as x")
+        assert questions.last_day(con) == DAY
+    con.close()
