@@ -221,11 +221,12 @@ def tiles(pieces: Sequence[tuple[str, Html | str, str]], name: str) -> None:
 def chart(drawn: alt.LayerChart, *, key: str) -> None:
     """A chart, as wide as its box, in its own colours."""
     spec = drawn.to_dict()
-    # Streamlit wants rows where Vega takes text as well
+    # Streamlit wants rows where Vega takes text as well, and those of the whole chart it hands over
+    # apart, where Vega no longer reads days in them
     rows = {name: json.loads(text) for name, text in spec.pop("datasets").items()}
-    for part in (spec, *spec["layer"]):
-        if "data" in part:
-            part["data"] = {"values": rows[part["data"]["name"]]}
+    whole = spec.pop("data", None)
+    for layer in spec["layer"]:
+        layer["data"] = {"values": rows[layer.get("data", whole)["name"]]}
     st.vega_lite_chart(spec=spec, theme=None, key=key)
 
 

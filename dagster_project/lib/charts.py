@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import altair as alt
@@ -250,23 +250,19 @@ def orders_by_reason_over_time(
         for row in days
     ]
     names = list(dict.fromkeys(row["Reason"] for row in rows))
-    # said outright, lest the axes look for their ends before the rows are there
-    days_from, days_to = _ends(row["day"] for row in rows)
-    most = max((row["orders"] for row in rows), default=0)
     legend = alt.Legend(title=None, orient="bottom", columns=2, symbolType="stroke")
     dashes = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3], [10, 3], [3, 1]]
     base = _of(rows).encode(
         x=alt.X(
             "day:T",
             title=None,
-            scale=alt.Scale(type="utc", domain=[days_from, days_to]),
+            scale=alt.Scale(type="utc"),
             axis=_days_axis(),
         ),
         y=alt.Y(
             "orders:Q",
             title="orders in the window",
             axis=alt.Axis(tickMinStep=1),
-            scale=alt.Scale(domain=[0, most or 1]),
         ),
         color=alt.Color(
             "Reason:N",
@@ -419,14 +415,6 @@ def _describe_rate(name: str, known: list[dict[str, Any]], ahead: list[dict[str,
     if ahead and ahead[-1]["expected"] is not None:
         text += f" Expected on {ahead[-1]['Day']}: {ahead[-1]['expected']:.2%}."
     return text
-
-
-def _ends(days: Iterable[str]) -> tuple[int, int]:
-    """The first and the last of ISO days, as milliseconds of UTC."""
-    found = sorted(days) or ["1970-01-01"]
-    ends = (datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (found[0], found[-1]))
-    first, last = (int(moment.timestamp() * 1000) for moment in ends)
-    return first, last
 
 
 def _days_axis() -> alt.Axis:

@@ -9,11 +9,11 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import requests
 
 from dagster_project.lib.errors import ConfigurationError, FeedbackError
 from dagster_project.lib.landing import sha256
@@ -89,8 +89,8 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], port: int, home: Path) 
     until = time.monotonic() + _START_SECONDS
     while server.poll() is None and time.monotonic() < until:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-        except (OSError, urllib.error.URLError):
+            requests.get(f"http://127.0.0.1:{port}/health", timeout=5).raise_for_status()
+        except requests.RequestException:
             time.sleep(0.2)
         else:
             return
