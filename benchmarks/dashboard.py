@@ -296,7 +296,7 @@ def report(data: DataDir) -> Iterator[str]:
             f"{allowed * 1000:,.0f} | {kept * 1000:,.0f} |"
         )
     before = _peak()
-    for number in range(100):
+    for number in range(50):
         shop = f"shop-{number:04}"
         for name in ("shop", "products", "reasons", "orders"):
             _page_seconds(name, {"shop": shop})
@@ -304,7 +304,7 @@ def report(data: DataDir) -> Iterator[str]:
     yield (
         f"{'All pages are' if is_within else 'Not all pages are'} within what is allowed. Peak "
         f"memory: {before:,.0f} MB after the pages above, {_peak():,.0f} MB after four pages of "
-        "each of 100 further shops."
+        "each of 50 further shops."
     )
 
 

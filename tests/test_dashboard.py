@@ -22,7 +22,14 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import duckdb
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    sync_playwright,
+)
 from python_calamine import CalamineWorkbook
 
 from dagster_project.dashboard.server import command
@@ -108,10 +115,22 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def windows(browser: Browser) -> dict[tuple[int, int], BrowserContext]:
+    """Windows of both sizes; pages of one share what the browser keeps of the site's own files."""
+    return {
+        (width, height): browser.new_context(viewport={"width": width, "height": height})
+        for width, height in (DESKTOP, PHONE)
+    }
+
+
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open addresses in windows of their own; fails on console errors and outside requests."""
-    contexts, wrong = [], []
+def open_page(
+    windows: dict[tuple[int, int], BrowserContext],
+) -> Iterator[Callable[..., Page]]:
+    """Open addresses in pages of their own; fails on console errors and outside requests."""
+    pages: list[Page] = []
+    wrong: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
         if message.type == "error" and not _OWN_PROBES.search(message.location["url"]):
@@ -124,9 +143,8 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
             wrong.append(f"request: {request.url}")
 
     def open_(address: str, size: tuple[int, int] = DESKTOP) -> Page:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
-        contexts.append(context)
-        page = context.new_page()
+        page = windows[size].new_page()
+        pages.append(page)
         page.set_default_timeout(15_000)
         page.on("console", heard)
         page.on("request", asked)
@@ -136,8 +154,8 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         return settled(page)
 
     yield open_
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert not wrong, wrong
 
 
@@ -385,6 +403,15 @@ def test_reasons_are_those_of_the_window(
     pareto = page.locator('[aria-label^="Orders by reason"]').get_attribute("aria-label")
     assert pareto
     assert all(f"{name} {orders:,}" in pareto for name, _, orders, *_ in said)
+    lines = page.locator('[role="graphics-document"][aria-label^="Orders in the window by day"]')
+    places = lines.locator('[aria-roledescription="point"]').evaluate_all(
+        "points => points.map(point => point.getBoundingClientRect().x)"
+    )
+    days = site.ask(
+        "select count(*) from shop_metrics_daily where shop_id = ? and metric_date <= '2026-10-20'",
+        SHOP,
+    )[0][0]
+    assert len(set(places)) == days > 20, "each day has a place of its own"
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -412,7 +439,8 @@ def test_data_quality_tells_gates_files_rejects_and_unknown_texts(
 ) -> None:
     page = open_page(f"{site.url}/quality")
     ((failed, rules),) = site.ask(
-        "select count(*) filter (where not passed), count(*) from quality_results"
+        "select count(*) filter (where not passed), count(*) from quality_results "
+        "where run_id = (select run_id from quality_results order by checked_at desc limit 1)"
     )
     assert len(table(page, "Rules that did not pass")) == failed > 0
     assert f"{rules - failed} of {rules} rules passed" in body(page)

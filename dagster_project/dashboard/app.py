@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import duckdb
 import streamlit as st
 
@@ -55,7 +57,7 @@ def main() -> None:
             "`feedback verify` says what.",
             "warning",
         )
-        raise
+        logging.getLogger(__name__).exception("the publication cannot be read")
 
 
 def _nothing_published() -> None:

@@ -117,7 +117,7 @@ def rate_cell(
             f'<span class="rate" title="{esc(of)}">–</span><small>{esc(_NO_RATE[state])}</small>'
         )
     hint = f"{of}; {more}" if more else of
-    also = f'<span class="more"> · {esc(more)}</span>' if more else ""
+    also = f'<span class="more">{esc(more)}</span>' if more else ""
     return Html(
         f'<span class="rate" title="{esc(hint)}">{percent(rate)}</span>'
         f"<small>{esc(of)}{also}</small>"
@@ -221,12 +221,12 @@ def tiles(pieces: Sequence[tuple[str, Html | str, str]], name: str) -> None:
 def chart(drawn: alt.LayerChart, *, key: str) -> None:
     """A chart, as wide as its box, in its own colours."""
     spec = drawn.to_dict()
-    # Streamlit wants rows where Vega takes text as well, and those of the whole chart it hands over
-    # apart, where Vega no longer reads days in them
+    # Streamlit wants rows where Vega takes text as well, and those of a whole chart it would hand
+    # over when their days can no longer be read as such
     rows = {name: json.loads(text) for name, text in spec.pop("datasets").items()}
-    whole = spec.pop("data", None)
+    shared = spec.pop("data", None)
     for layer in spec["layer"]:
-        layer["data"] = {"values": rows[layer.get("data", whole)["name"]]}
+        layer["data"] = {"values": rows[layer.get("data", shared)["name"]]}
     st.vega_lite_chart(spec=spec, theme=None, key=key)
 
 
@@ -278,9 +278,10 @@ STYLE = """<style>
   vertical-align: middle; overflow-wrap: break-word; }
 .scroll tr:first-child td { border-top: 0; }
 .scroll .n { text-align: right; font-variant-numeric: tabular-nums; }
-.scroll small { display: block; white-space: nowrap; }
+.scroll small, .scroll .more { display: block; white-space: nowrap; }
 .scroll .wrap { white-space: normal; min-width: 8rem; max-width: 26rem; display: block; }
 .scroll td:first-child { min-width: 7rem; }
+.scroll td:first-child > a { white-space: nowrap; }
 .rate { font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .pill { display: inline-block; border-radius: 999px; padding: .1rem .6rem; font-size: .82rem;
   font-weight: 600; white-space: nowrap; }
@@ -322,6 +323,7 @@ STYLE = """<style>
   overflow-x: auto; }
 @media (max-width: 640px) {
   .scroll .extra, .scroll .more { display: none; }
+  .scroll td:first-child > a { white-space: normal; }
   .scroll th, .scroll td { padding: .4rem .5rem; }
   .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .cards { grid-template-columns: 1fr; }

@@ -105,6 +105,10 @@ def rate_over_time(
         end = (ahead or known)[-1]["day"]
         aims = [row for row in known if row["target"] is not None]
         last = aims[-1] | {"day": end}
+        # the target is named at the end of the line that the rate is farther from
+        is_left = _distance(known[0]["rate"], aims[0]) > _distance(
+            ahead[-1]["expected"] if ahead else known[-1]["rate"], last
+        )
         layers.append(
             _of([*aims, last])
             .encode(x=x)
@@ -114,12 +118,12 @@ def rate_over_time(
             .encode(y="target:Q")
         )
         layers.append(
-            _of([last])
+            _of([aims[0] if is_left else last])
             .mark_text(
                 aria=False,
-                align="right",
+                align="left" if is_left else "right",
                 baseline="bottom",
-                dx=-2,
+                dx=3 if is_left else -3,
                 dy=-3,
                 color=TARGET,
                 fontSize=12,
@@ -419,6 +423,11 @@ def _describe_rate(name: str, known: list[dict[str, Any]], ahead: list[dict[str,
 
 def _days_axis() -> alt.Axis:
     return alt.Axis(format="%-d %b", labelOverlap=True, tickCount=6, grid=False)
+
+
+def _distance(rate: float | None, aim: dict[str, Any]) -> float:
+    """How far a rate is from the target; without a rate nothing is in the way."""
+    return float("inf") if rate is None else abs(rate - aim["target"])
 
 
 def _iso(day: date) -> str:
