@@ -278,6 +278,88 @@ def publish(
 
 
 @app.command()
+def digest(
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder; default digests/<today> of the data.")
+    ] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Write what changed in a week, why, and what to do, one page per shop and one for all."""
+    from dagster_project.lib.digest.files import write_digest
+    from dagster_project.lib.notify_settings import run_day
+    from dagster_project.lib.publications import current
+    from dagster_project.lib.shops import read_shops
+
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        version = current(data)
+        if version is None:
+            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        now = datetime.now(UTC)
+        folder = out or data.digests / str(run_day(now))
+        files = write_digest(version, read_shops(data.shops_csv), now, run_day(now), folder)
+        _out().print(f"Wrote {len(files)} files; begin with {files[0]}", soft_wrap=True)
+
+
+@app.command()
+def notify(
+    data_dir: DataDirOption = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a test message to each of them now.")
+    ] = False,
+) -> None:
+    """Show whom digests and alerts go to; the addresses themselves are not shown."""
+    from dagster_project.lib.notify import Message, send
+    from dagster_project.lib.notify_settings import read_notify_settings
+
+    data = _data(data_dir)
+    out, err = _out(), Console(stderr=True)
+    is_good = True
+    with _errors_for_people(err):
+        settings = read_notify_settings(data)
+        for warning in settings.warnings:
+            err.print(f"[bold yellow]Warning:[/] {_plain(warning)}", soft_wrap=True)
+        if not settings.channels:
+            raise ConfigurationError(
+                f"Nobody is named in {data.notifications} or $FEEDBACK_NOTIFY_URLS; "
+                "docs/digest-and-alerts.md says how."
+            )
+        message = Message("Feedback: a test", "Digests and alerts of your shops will come here.")
+        outcome = (
+            send({"test": message}, [("test", channel) for channel in settings.channels])
+            if test
+            else {}
+        )
+        for channel in settings.channels:
+            problem = outcome.get(("test", channel.label))
+            is_good = is_good and problem is None
+            told = (problem or "took the message") if test else ""
+            out.print(_plain(f"Channel {channel.label} {told}".rstrip()), soft_wrap=True)
+    if not is_good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def download(
+    table: Annotated[str, typer.Argument(help="A published table, such as watchlist.")],
+    out: Annotated[Path, typer.Option(help="A .csv or .xlsx file.")],
+    shop: Annotated[str | None, typer.Option(help="A shop_id; default all shops.")] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Write a published table as CSV or XLSX, safe to open in a spreadsheet."""
+    from dagster_project.lib.downloads import write_table
+    from dagster_project.lib.publications import current
+
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        version = current(data)
+        if version is None:
+            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        count = write_table(version, table, shop, out)
+        _out().print(f"Wrote {count:,} rows to {_plain(printable(str(out)))}", soft_wrap=True)
+
+
+@app.command()
 def explain(
     shop: Annotated[str, typer.Option(help="The shop_id.")],
     metric: Annotated[
@@ -306,6 +388,23 @@ def explain(
                 f"Published are {explanation.published_orders} of "
                 f"{explanation.published_delivered_orders}: `feedback rebuild`, and report this."
             )
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def mf(context: typer.Context, data_dir: DataDirOption = None) -> None:
+    """Ask MetricFlow for the published metrics: what follows is given to its own command, `mf`."""
+    from dagster_project.lib.dbt_manifest import ensure_manifest
+    from dagster_project.lib.publications import current
+    from dagster_project.lib.semantics import run_metricflow
+
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        version = current(data)
+        if version is None:
+            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        ensure_manifest()
+        code = run_metricflow(version, context.args)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -337,6 +436,38 @@ def dev(data_dir: DataDirOption = None) -> None:
         os.execv(program, arguments)  # noqa: S606 - our own environment's program
 
 
+@app.command()
+def superset(
+    data_dir: DataDirOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")] = 8088,
+) -> None:
+    """Open Apache Superset on localhost over what is published; `make superset` installs it."""
+    from dagster_project.lib.database import connect
+    from dagster_project.lib.publications import current
+    from dagster_project.superset.api import import_bundle
+    from dagster_project.superset.content import DASHBOARD, bundle
+    from dagster_project.superset.server import prepare, serving, wait
+
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        version = current(data)
+        if version is None:
+            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        with connect(version.folder / "marts.duckdb", read_only=True) as marts:
+            content = bundle(marts, data.published / "marts.duckdb")
+        prepare(data.superset)
+        address = f"http://127.0.0.1:{port}"
+        with serving(data.superset, port) as server:
+            import_bundle(address, data.superset, content)
+            _out().print(
+                f"Superset: {address}/superset/dashboard/{DASHBOARD}/\n"
+                f"User admin, password in {data.superset / 'admin_password'}; Ctrl-C ends it.",
+                soft_wrap=True,
+                highlight=False,
+            )
+            wait(server)
+
+
 def _run(
     data: DataDir,
     as_of: datetime | None = None,
@@ -351,12 +482,11 @@ def _run(
     from dagster_project.lib.database import connect
     from dagster_project.lib.ledger import Ledger
     from dagster_project.lib.publications import read_manifest
-    from dagster_project.lib.shops import read_shops
     from dagster_project.runner import run_job
 
     out, err = _out(), Console(file=sys.stderr)  # the job's own stderr goes to its log
     with _errors_for_people(err):
-        read_shops(data.shops_csv)
+        _check_shops(data)
         with _progress(err) as say:
             last_day = as_of.date() if as_of else None
             outcome = run_job(
@@ -378,7 +508,13 @@ def _run(
                 if part is not None:
                     out.print(part)
             contained = ledger.contained(outcome.run_id)
+            notes = ledger.notes(outcome.run_id)
         out.print(summary.show_steps(outcome.steps))
+        for is_problem, note in notes:
+            if is_problem:
+                err.print(f"[bold yellow]Warning:[/] {_plain(note)}", soft_wrap=True)
+            else:
+                out.print(_plain(note), soft_wrap=True)
         manifest = read_manifest(data)
         if outcome.succeeded:
             out.print(summary.show_outputs(data))
@@ -401,6 +537,23 @@ def _run(
             )
             err.print(f"The log is {data.logs / outcome.run_id}.log", soft_wrap=True)
     raise typer.Exit(2 if outcome.misconfigured else 1)
+
+
+def _check_shops(data: DataDir) -> None:
+    """Say at once what is wrong with `shops.csv`; who is to be alerted hears of it too."""
+    from dagster_project.lib.shops import read_shops
+
+    try:
+        read_shops(data.shops_csv)
+    except ConfigurationError as error:
+        if data.ledger.exists():  # else it is no data directory yet
+            from dagster_project.lib.after_run import follow_up
+            from dagster_project.lib.alerts import RunEnd
+            from dagster_project.lib.database import one_run_at_a_time
+
+            with one_run_at_a_time(data.lock, wait=False):
+                follow_up(data, RunEnd("not begun", [str(error)]))
+        raise
 
 
 def _warning(set_aside: int) -> str:

@@ -147,7 +147,7 @@ def run_job(
     outcome.succeeded = result.success
     for event in result.all_events:
         if event.is_step_failure:
-            _note_failure(outcome, str(event.step_key), event.step_failure_data.error)
+            note_failure(outcome, str(event.step_key), event.step_failure_data.error)
         elif event.asset_key == MARTS_KEY and event.is_step_materialization:
             outcome.published = True
     return outcome
@@ -158,31 +158,60 @@ def _is_damage(message: str) -> bool:
     return any(words in message for words in _WORDS_OF_DAMAGE) and "ledger.duckdb" not in message
 
 
-def _note_failure(outcome: RunOutcome, step: str, error: Any) -> None:
-    causes = [error]
-    while causes[-1] is not None and causes[-1].cause is not None:
-        causes.append(causes[-1].cause)
-    names = {cause.cls_name: cause for cause in causes if cause is not None}
-    if any(_is_damage(cause.message) for cause in names.values()):
-        outcome.errors.append(
-            "The warehouse is damaged; `feedback rebuild` makes it anew from what was ever loaded."
-        )
-        return
-    if "DagsterAssetCheckFailedError" in names:
-        return  # the closed rules stand in the ledger, with their examples
-    if "DagsterExecutionInterruptedError" in names:
-        outcome.errors.append(f"Stopped during {step}; run again to take it up.")
-        return
-    if "DagsterDbtCliRuntimeError" in names:
+def note_failure(outcome: RunOutcome, step: str, error: Any) -> None:
+    """Add what a failed step means for people to the outcome."""
+    causes = _causes(error)
+    names = {cause.cls_name: cause for cause in causes}
+    ours = _our_words(step, causes)
+    if ours is not None:
+        outcome.misconfigured |= _is_misconfigured(causes)
+        outcome.errors += filter(None, [ours])
+    elif "DagsterDbtCliRuntimeError" in names:
         _, _, reported = names["DagsterDbtCliRuntimeError"].message.rpartition("dbt logs:")
         outcome.errors.append(f"dbt: {reported.strip()}")
-        return
+    else:
+        outcome.errors.append(f"{step}: {causes[-1].message.strip() if causes else 'failed'}")
+
+
+def failure_words(step: str, error: Any) -> str:
+    """What a failed step means, in words that may leave this machine: ours, not an engine's.
+
+    What dbt or DuckDB say may quote a cell. Blank for closed rules, which the ledger has.
+    """
+    ours = _our_words(step, _causes(error))
+    return f"{step} failed; the log of the run says why." if ours is None else ours
+
+
+def _causes(error: Any) -> list[Any]:
+    """An error and what caused it, the cause last."""
+    causes = []
+    while error is not None:
+        causes.append(error)
+        error = error.cause
+    return causes
+
+
+def _is_misconfigured(causes: Sequence[Any]) -> bool:
+    is_damage = any(_is_damage(cause.message) for cause in causes)
+    return not is_damage and any(cause.cls_name == "ConfigurationError" for cause in causes)
+
+
+def _our_words(step: str, causes: Sequence[Any]) -> str | None:
+    """What we have to say of an error; None where only an engine has."""
+    names = {cause.cls_name: cause for cause in causes}
+    if any(_is_damage(cause.message) for cause in causes):
+        return (
+            "The warehouse is damaged; `feedback rebuild` makes it anew from what was ever loaded."
+        )
+    if "DagsterAssetCheckFailedError" in names:
+        return ""  # the closed rules stand in the ledger, with their examples
+    if "DagsterExecutionInterruptedError" in names:
+        return f"Stopped during {step}; run again to take it up."
+    if "DagsterDbtCliRuntimeError" in names:
+        return None
     for name in (
         "ConfigurationError", "GateClosedError", "BusyError", "DamagedError", "FeedbackError"
     ):  # fmt: skip
         if name in names:
-            outcome.misconfigured |= name == "ConfigurationError"
-            outcome.errors.append(names[name].message.split(": ", 1)[-1].strip())
-            return
-    last = causes[-1]
-    outcome.errors.append(f"{step}: {last.message.strip() if last else 'failed'}")
+            return str(names[name].message.split(": ", 1)[-1].strip())
+    return None

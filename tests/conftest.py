@@ -37,6 +37,8 @@ def nobodys_data(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test can reach the data directory of whoever runs the tests."""
     os.environ["FEEDBACK_DATA_DIR"] = str(tmp_path_factory.mktemp("nobody"))
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "true"
+    os.environ["FEEDBACK_DIGEST_WEEKDAY"] = "never"  # no test does more on a Monday
+    os.environ.pop("FEEDBACK_NOTIFY_URLS", None)
     os.environ.pop("DAGSTER_HOME", None)
 
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,10 +17,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from unittest import mock
 
+import pytest
 from typer.testing import CliRunner
 
 from dagster_project import cli
-from dagster_project.lib.paths import DataDir
+from dagster_project.lib.database import one_run_at_a_time
+from dagster_project.lib.paths import PROJECT_ROOT, DataDir
 from dagster_project.lib.sample import SampleTruth
 
 FEEDBACK = Path(sys.executable).with_name("feedback")
@@ -94,6 +97,49 @@ def held_for_writing(path: Path) -> Iterator[Callable[[], object]]:
             yield program.communicate
         finally:
             program.kill()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+# What pip says where it reaches no index.
+_NO_INDEX = re.compile(
+    "NewConnectionError|Failed to establish|Temporary failure|timed out|Max retries|"
+    "No matching distribution"
+)
+
+
+def skip_without_packages(said: str) -> None:
+    """Skip the test where pip could not reach its index; never where CI runs it."""
+    if os.environ.get("CI") != "true" and _NO_INDEX.search(said):
+        pytest.skip("needs the Python package index, which cannot be reached")
+
+
+def client_environment(name: str) -> Path:
+    """The programs of `tests/clients/<name>.lock`, in an environment that later runs find again."""
+    lock = PROJECT_ROOT / "tests" / "clients" / f"{name}.lock"
+    environment = PROJECT_ROOT / ".venv-clients" / name
+    made_from = environment / "made_from"
+    with one_run_at_a_time(environment.with_suffix(".lock")):
+        if not made_from.exists() or made_from.read_text() != lock.read_text():
+            shutil.rmtree(environment, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+            install = ("install", "--quiet", "--no-deps", "--require-hashes", "-r", str(lock))
+            done = subprocess.run(
+                [str(environment / "bin" / "python"), "-m", "pip", *install],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                skip_without_packages(done.stderr)
+                pytest.fail(f"{lock.name} cannot be installed:\n{done.stderr[-2000:]}")
+            made_from.write_text(lock.read_text())
+    return environment / "bin"
 
 
 def fingerprint(folder: Path) -> dict[str, str]:

@@ -20,6 +20,7 @@ from unittest import mock
 import dagster as dg
 import pytest
 
+from dagster_project.lib.alerts import RunEnd
 from dagster_project.lib.contracts import load_datasets
 from dagster_project.lib.database import connect, one_run_at_a_time
 from dagster_project.lib.errors import BusyError
@@ -29,7 +30,7 @@ from dagster_project.lib.publications import read_manifest
 from dagster_project.lib.published_version import LEDGER_TABLES, MARTS
 from dagster_project.lib.sample import write_sample
 from dagster_project.quality.gates import publish_suites, raw_suites
-from dagster_project.runner import RunOutcome, _note_failure, prepare_instance
+from dagster_project.runner import RunOutcome, failure_words, note_failure, prepare_instance
 from tests.support import Published, held_for_writing
 
 POOL = "duckdb_writer"
@@ -335,6 +336,8 @@ def touch(instance: dg.DagsterInstance, root: Path) -> dg.ExecuteInProcessResult
 
 
 def test_run_that_was_killed_does_not_hold_up_the_next_one(manifest: None, tmp_path: Path) -> None:
+    from dagster_project.defs import resources
+
     prepare_instance(DataDir(tmp_path))
     with dg.DagsterInstance.get() as instance:
         dead = instance.create_run_for_job(
@@ -348,7 +351,11 @@ def test_run_that_was_killed_does_not_hold_up_the_next_one(manifest: None, tmp_p
         instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
         claim = instance.event_log_storage.claim_concurrency_slot(POOL, dead.run_id, "dbt_models")
         assert claim.is_claimed
-        assert touch(instance, tmp_path).success
+        with mock.patch.object(resources, "follow_up") as follow_up:
+            done = touch(instance, tmp_path)
+        assert done.success
+        (told,) = [call.args for call in follow_up.call_args_list]
+        assert told == (DataDir(tmp_path), RunEnd(done.run_id, [], [dead.run_id]))
         buried = instance.get_run_by_id(dead.run_id)
         assert buried
         assert buried.status == dg.DagsterRunStatus.FAILURE
@@ -373,6 +380,7 @@ def steps_tried(data: DataDir, hold: Callable[[int], object]) -> tuple[bool, int
     Returns whether the run succeeded and how often ingest was tried.
     """
     from dagster_project.defs import ingest as ingest_module
+    from dagster_project.defs import resources
     from dagster_project.defs.ingest import ingest_exports
     from dagster_project.defs.resources import DataDirectory
 
@@ -388,6 +396,7 @@ def steps_tried(data: DataDir, hold: Callable[[int], object]) -> tuple[bool, int
     prepare_instance(data)
     with (
         mock.patch.object(ingest_module.Ledger, "open", counted),
+        mock.patch.object(resources, "follow_up"),  # opens it once more
         dg.DagsterInstance.get() as instance,
     ):
         done = dg.materialize(
@@ -530,7 +539,7 @@ def told(*causes: tuple[str, str]) -> RunOutcome:
     for name, message in reversed(causes):
         error = SimpleNamespace(cls_name=name, message=message, cause=error)
     outcome = RunOutcome("run-1")
-    _note_failure(outcome, "some_step", error)
+    note_failure(outcome, "some_step", error)
     return outcome
 
 
@@ -562,6 +571,32 @@ def test_mistake_in_the_configuration_is_told_apart_from_a_failure() -> None:
     assert (mistake.errors, mistake.misconfigured) == (["shops.csv, line 2: no"], True)
     closed = told(outer, ("GateClosedError", "errors.GateClosedError: Closed: a_rule."))
     assert (closed.errors, closed.misconfigured) == (["Closed: a_rule."], False)
+
+
+def test_what_an_engine_says_does_not_leave_the_machine() -> None:
+    def words(*causes: tuple[str, str]) -> str:
+        error = None
+        for name, message in reversed(causes):
+            error = SimpleNamespace(cls_name=name, message=message, cause=error)
+        return failure_words("some_step", error)
+
+    outer = ("DagsterExecutionStepExecutionError", "Error occurred while executing op")
+    unsaid = "some_step failed; the log of the run says why."
+    assert words(outer, ("ConversionException", "Could not convert 'Nurul' to DATE")) == unsaid
+    assert words(("DagsterDbtCliRuntimeError", "dbt logs:\n\n'Nurul'")) == unsaid
+    assert words(outer, ("BusyError", "errors.BusyError: It is in use.")) == "It is in use."
+    assert words(("DagsterAssetCheckFailedError", "…")) == ""
+
+
+def test_a_follow_up_that_fails_fails_no_run(manifest: None, tmp_path: Path) -> None:
+    from dagster_project.defs import resources
+
+    prepare_instance(DataDir(tmp_path))
+    with (
+        dg.DagsterInstance.get() as instance,
+        mock.patch.object(resources, "follow_up", side_effect=RuntimeError("no")),
+    ):
+        assert touch(instance, tmp_path).success
 
 
 def test_unforeseen_failure_is_told_with_its_step() -> None:

@@ -140,6 +140,21 @@ def test_every_mart_has_an_enforced_contract(manifest: None) -> None:
     assert all(n["config"]["contract"]["enforced"] for n in marts)
 
 
+def test_every_mart_is_read_by_a_named_reader_and_every_metric_described(manifest: None) -> None:
+    described = json.loads(MANIFEST.read_text())
+    marts = {
+        key
+        for key, node in described["nodes"].items()
+        if node["resource_type"] == "model" and node["fqn"][1] == "marts"
+    }
+    exposures = described["exposures"].values()
+    assert {e["name"] for e in exposures} >= {"dashboard", "digest", "bi"}
+    assert {mart for e in exposures for mart in e["depends_on"]["nodes"]} == marts
+    metrics = described["metrics"].values()
+    assert {m["name"] for m in metrics} >= {"nrr", "sfrr", "complaint_rate"}
+    assert all(m["description"] for m in metrics)
+
+
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_a_model_says_its_grain(path: Path) -> None:
     comment = "# " if path.suffix == ".py" else "-- "

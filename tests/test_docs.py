@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import apprise
 import pytest
 
 from dagster_project import cli
@@ -40,6 +41,13 @@ def test_the_guide_names_each_datasets_required_columns_and_where_it_comes_from(
     if contract.needed_for:
         assert any(line.startswith(f"| {contract.needed_for} |") for line in about)
         assert f"{contract.revisit_days} days" in " ".join(about)
+
+
+def test_the_addresses_of_the_guide_to_alerts_are_such_that_apprise_knows() -> None:
+    guide = (PROJECT_ROOT / "docs" / "digest-and-alerts.md").read_text(encoding="utf-8")
+    addresses = re.findall(r"(?:`|^url,)([a-z]+://[^`\n]+)", guide, flags=re.MULTILINE)
+    assert len(addresses) >= 9
+    assert [a for a in addresses if apprise.Apprise.instantiate(a) is None] == []
 
 
 def test_the_readme_names_every_dataset_and_command() -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from dagster_project.lib.alerts import RunEnd, find_alerts
+from dagster_project.lib.digest.files import write_digest
 from dagster_project.lib.ingest import ingest
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import current
 from dagster_project.lib.shop_publication import write_shop_publication
+from dagster_project.lib.shops import read_shops
 from tests.support import ORDER_HEADER, RETURN_HEADER, run_pipeline, write_csv
 
 pytestmark = pytest.mark.slow
@@ -115,6 +118,13 @@ def test_a_run_sends_nothing_of_users_as_sql(
     version = current(data)
     assert version is not None
     write_shop_publication(version, SHOP, {f"{MARK}%"}, tmp_path / "owner")
+    now = datetime(2026, 3, 30, tzinfo=UTC)
+    write_digest(version, read_shops(data.shops_csv), now, now.date(), tmp_path / "digest")
+    with Ledger.open(data.ledger) as ledger:
+        alerts = find_alerts(data, ledger, RunEnd("r", [CELL], [CELL]), version, now)
+        ledger.tell("r", [alert.event for alert in alerts], None)
+        assert {a.kind for a in alerts} >= {"run_failed", "silent", "unmapped_reason"}
+        assert find_alerts(data, ledger, RunEnd("r", [CELL], [CELL]), version, now) == []
     assert_no_mark_outside_quotes(statements)
     for path in (marts, tmp_path / "owner" / "marts.duckdb"):
         with duckdb.connect(str(path), read_only=True) as con:

@@ -22,13 +22,13 @@ def _specs() -> Iterator[dg.AssetSpec]:
         kinds={"duckdb", "parquet"},
         description="`published/marts.duckdb` and `published/parquet`, swapped in as one.",
     )
-    for name, (description, _) in LEDGER_TABLES.items():
+    for name, table in LEDGER_TABLES.items():
         yield dg.AssetSpec(
             dg.AssetKey(["quality", name]),
             deps=[dg.AssetKey(["raw", "files"])],
             group_name="quality",
             kinds={"duckdb", "parquet"},
-            description=description,
+            description=table.description,
         )
 
 

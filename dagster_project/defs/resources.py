@@ -13,9 +13,12 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
 
+from dagster_project.lib.after_run import follow_up
+from dagster_project.lib.alerts import RunEnd
 from dagster_project.lib.database import one_run_at_a_time
 from dagster_project.lib.errors import BusyError
 from dagster_project.lib.paths import DBT_DIR, DataDir
+from dagster_project.runner import failure_words
 
 WRITER_POOL = "duckdb_writer"
 _TRIES_AGAIN = 3
@@ -43,8 +46,31 @@ class DataDirectory(dg.ConfigurableResource[None]):
             yield self
             return
         with one_run_at_a_time(self.paths.lock):
-            _bury_dead_runs(context.instance, context.run.run_id)
-            yield self
+            killed = _bury_dead_runs(context.instance, context.run.run_id)
+            try:
+                yield self
+            finally:
+                self._follow_up(context, context.instance, context.run.run_id, killed)
+
+    def _follow_up(
+        self,
+        context: dg.InitResourceContext,
+        instance: dg.DagsterInstance,
+        run_id: str,
+        killed: Sequence[str],
+    ) -> None:
+        """Digest and alerts, after the last step and still alone; never a reason to fail."""
+        try:
+            failed = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+            failures = [
+                failure_words(str(event.step_key), event.step_failure_data.error)
+                for entry in failed
+                if (event := entry.dagster_event)
+            ]
+            follow_up(self.paths, RunEnd(run_id, failures, killed))
+        except Exception as error:
+            if context.log:
+                context.log.warning(f"Digest and alerts: {type(error).__name__}")
 
 
 @contextmanager
@@ -56,14 +82,20 @@ def tried_again_when_busy() -> Iterator[None]:
         raise dg.RetryRequested(_TRIES_AGAIN, _SECONDS_BETWEEN_TRIES) from error
 
 
-def _bury_dead_runs(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Take their pool slots from runs that were killed, for which every later run would wait."""
+def _bury_dead_runs(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """Take their pool slots from runs that were killed, for which every later run would wait.
+
+    Returns the runs that died so.
+    """
+    killed = []
     storage = instance.event_log_storage
     for dead in storage.get_concurrency_run_ids() - {run_id}:
         run = instance.get_run_by_id(dead)
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, "The process of this run ended before the run did.")
+            killed.append(dead)
         storage.free_concurrency_slots_for_run(dead)
+    return sorted(killed)
 
 
 class Dbt(DbtCliResource):  # type: ignore[misc]

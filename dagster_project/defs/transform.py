@@ -52,7 +52,7 @@ class Translator(DagsterDbtTranslator):  # type: ignore[misc]
 def dbt_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, data: DataDirectory
 ) -> Iterator[Any]:
-    """Build the models and run their data tests; unit tests belong to development."""
+    """Build the models and run their data tests; unit tests and exposures belong to development."""
     os.environ["FEEDBACK_WAREHOUSE"] = str(data.paths.warehouse)
     with tried_again_when_busy():
         with Ledger.open(data.paths.ledger) as ledger:
@@ -60,7 +60,7 @@ def dbt_models(
         with open_warehouse(data.paths.warehouse) as warehouse:
             scope = begin_models(warehouse)
     yield from dbt.cli(
-        ["build", "--exclude-resource-type", "unit_test", *scope],
+        ["build", "--exclude-resource-types", "unit_test", "exposure", *scope],
         context=context,
         target_path=data.paths.dbt / "target",
     ).stream()

@@ -10,8 +10,6 @@ from datetime import date
 
 import duckdb
 
-from dagster_project.lib.metrics import CHAT_RATE
-
 # The newest metric day; shops that stay as they were end on an earlier one of their own.
 LAST_DAY = (
     "(select max(metric_date) from shop_metrics_daily "
@@ -55,7 +53,7 @@ def concerns(marts: duckdb.DuckDBPyConnection) -> list[Concern]:
             select *, case when starts_with(metric, 'nrr') then 'nrr' else metric end as family
             from metric_status_daily
             where metric_date = {LAST_DAY} and status in ('breach', 'at_risk')
-                and metric <> '{CHAT_RATE}'
+                and not higher_is_better
             qualify row_number() over (
                 partition by shop_id order by status = 'breach' desc, rate / target desc, metric
             ) = 1

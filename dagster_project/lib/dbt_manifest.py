@@ -14,6 +14,7 @@ from dagster_project.lib.warehouse import code_version
 
 _TARGET = DBT_DIR / "target"
 MANIFEST = _TARGET / "manifest.json"
+SEMANTIC_MANIFEST = _TARGET / "semantic_manifest.json"
 
 
 def ensure_manifest(target: Path = _TARGET) -> None:

@@ -6,16 +6,22 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import xlsxwriter
 
+from dagster_project.lib.errors import ConfigurationError
+from dagster_project.lib.publications import Version
+from dagster_project.lib.questions import publication
 from dagster_project.lib.text import spreadsheet_safe
 
 Row = Mapping[str, Any]
 CSV_TYPE = "text/csv"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _LONGEST = 32_767  # characters in a cell of a workbook
+_MOST_ROWS = 1_048_575  # of a sheet, beneath its header
 
 
 def cell_text(value: object) -> str:
@@ -72,6 +78,37 @@ def as_workbook(names: Sequence[str], rows: Sequence[Row], sheet: str) -> bytes:
         page.freeze_panes(1, 0)
         page.autofit()
     return out.getvalue()
+
+
+def write_table(version: Version, table: str, shop_id: str | None, out: Path) -> int:
+    """Write a published table, or one shop's rows of it, to a new .csv or .xlsx; count the rows.
+
+    Raises ConfigurationError when the table is none, not by shop, or has more rows than a sheet
+    holds, and for another kind of file.
+    """
+    if out.suffix not in (".csv", ".xlsx"):
+        raise ConfigurationError(f"{out} must end in .csv or .xlsx.")
+    with publication(version) as con:
+        tables = [name for (name,) in con.execute("show tables").fetchall()]
+        if table not in tables:
+            raise ConfigurationError(f"The tables are {', '.join(tables)}.")
+        relation = con.table(table)
+        if shop_id is not None:
+            if "shop_id" not in relation.columns:
+                raise ConfigurationError(f"{table} is not by shop.")
+            relation = relation.filter(
+                duckdb.ColumnExpression("shop_id") == duckdb.ConstantExpression(shop_id)
+            )
+        found = relation.limit(_MOST_ROWS + 1).fetchall()
+        names = relation.columns
+    if len(found) > _MOST_ROWS:
+        raise ConfigurationError(
+            f"{table} has more rows than a sheet holds; give --shop, or read its Parquet file."
+        )
+    rows = [dict(zip(names, row, strict=True)) for row in found]
+    is_csv = out.suffix == ".csv"
+    out.write_bytes(as_csv(names, rows) if is_csv else as_workbook(names, rows, table[:31]))
+    return len(rows)
 
 
 def _csv_cell(value: object) -> str:

@@ -1,8 +1,13 @@
-"""Files written from the contracts, so that each thing is declared once: dbt sources, rules."""
+"""Files written from contracts and mart yml, so that each thing is declared once.
+
+dbt's sources and seeds, the page of rules, the data dictionary.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,7 +18,10 @@ from dagster_project.lib.contracts import (
     load_gate_suites,
     load_settings,
 )
+from dagster_project.lib.descriptions import describe_mart, mart_types
+from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DBT_DIR, GATES_DIR, PROJECT_ROOT
+from dagster_project.lib.published_version import LEDGER_TABLES, MARTS
 from dagster_project.lib.raw_store import LINEAGE, LINEAGE_DESCRIPTIONS
 from dagster_project.lib.warehouse import RUN_TABLES
 
@@ -21,6 +29,7 @@ _NOTE = "# Written by `make generate` from data_contracts/; a test fails when th
 SOURCES_FILE = DBT_DIR / "models" / "staging" / "_sources.yml"
 SEEDS_FILE = DBT_DIR / "seeds" / "_seeds.yml"
 RULES_FILE = PROJECT_ROOT / "docs" / "quality-rules.md"
+DICTIONARY_FILE = PROJECT_ROOT / "docs" / "data-dictionary.md"
 
 
 def generated_files() -> dict[str, str]:
@@ -29,6 +38,7 @@ def generated_files() -> dict[str, str]:
         SOURCES_FILE: _NOTE + _dump(_sources()),
         SEEDS_FILE: _NOTE + _dump(_seeds()),
         RULES_FILE: _rules(),
+        DICTIONARY_FILE: "\n".join(_dictionary()) + "\n",
     }
     return {str(path.relative_to(PROJECT_ROOT)): text for path, text in texts.items()}
 
@@ -85,6 +95,71 @@ def _rules() -> str:
                     f"| {name} | `{rule.id}` | {severity} | {limit} | {rule.description} |"
                 )
     return "\n".join(lines) + "\n"
+
+
+def _dictionary() -> Iterator[str]:
+    yield from (
+        "# Data dictionary",
+        "",
+        "Written by `make generate` from the contracts in `data_contracts/` and the marts' yml.",
+        "",
+        "## What is published",
+        "",
+        "Tables of `published/marts.duckdb`, schema `main`, each also a Parquet file. Clients show",
+        "the same words as comments of tables and columns. Rates are shares: 0.005 is 0.5 %.",
+    )
+    for name in MARTS:
+        described, types = describe_mart(name), mart_types(name)
+        columns = [(c, types[c], text) for c, text in described.columns.items()]
+        yield from _dictionary_table(name, described.description, columns)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Ledger.open(Path(folder) / "ledger.duckdb") as ledger,
+    ):
+        for name, table in LEDGER_TABLES.items():
+            found = ledger.con.sql(table.query).types
+            texts = zip(table.columns.items(), found, strict=True)
+            columns = [(c, str(kind), text) for (c, text), kind in texts]
+            yield from _dictionary_table(name, table.description, columns)
+    yield from (
+        "",
+        "## What exports bring",
+        "",
+        "What ingest keeps of them, all versions of every record; the column's name in the export",
+        "where it is another. **Bold**: a row without it is rejected. Columns called personal are",
+        "never stored.",
+    )
+    for dataset in load_datasets().values():
+        yield from _dictionary_of(dataset)
+        if dataset.personal_headers:
+            yield from ("", f"Personal: {', '.join(dataset.personal_headers)}.")
+    yield from (
+        "",
+        "## Settings",
+        "",
+        "Bundled rows lie in `dbt_project/seeds/`; your own in `settings/` of the data directory.",
+    )
+    for dataset in load_settings().values():
+        yield from _dictionary_of(dataset)
+
+
+def _dictionary_of(dataset: Dataset) -> Iterator[str]:
+    columns = []
+    for column in dataset.columns:
+        others = [header for header in column.headers[:1] if header != column.name]
+        text = f"{column.description}{f' In the export: {others[0]}.' if others else ''}"
+        name = f"**{column.name}**" if column.required else column.name
+        columns.append((name, column.type, text))
+    return _dictionary_table(dataset.name, f"{dataset.description} {dataset.grain}", columns)
+
+
+def _dictionary_table(
+    name: str, description: str, columns: Iterable[tuple[str, str, str]]
+) -> Iterator[str]:
+    yield from ("", f"### {name}", "", description, "", "| column | type | what it is |")
+    yield "|---|---|---|"
+    for row in columns:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
 
 
 def _sources() -> dict[str, Any]:

@@ -64,6 +64,20 @@ create table if not exists restatements (
     old_numerator bigint, old_denominator bigint, new_numerator bigint, new_denominator bigint
 );
 alter table restatements add column if not exists cause varchar;
+create table if not exists told_events (
+    kind varchar, shop_id varchar, subject varchar, event_date date, run_id varchar,
+    told_at timestamptz
+);
+create table if not exists notifications (
+    notification_id varchar, run_id varchar, title varchar, body varchar, page varchar,
+    noted_at timestamptz
+);
+create table if not exists deliveries (
+    notification_id varchar, run_id varchar, channel varchar, problem varchar, tried_at timestamptz
+);
+create table if not exists run_notes (
+    run_id varchar, is_problem boolean, note varchar, noted_at timestamptz
+);
 create or replace view current_files as
 select
     f.* replace (
@@ -217,6 +231,42 @@ class Publication:
     as_of: date | None
     inputs: str
     code_version: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something to be told once: `kind` and `subject` say what, of a shop or, if blank, of none.
+
+    `event_date` is the day up to which it is known, None where the event has no day.
+    """
+
+    kind: str
+    shop_id: str
+    subject: str
+    event_date: date | None = None
+
+
+@dataclass(frozen=True)
+class Notification:
+    """A message that is to reach people; `page` is the path of an HTML file to go with it."""
+
+    notification_id: str
+    run_id: str
+    title: str
+    body: str
+    page: str | None
+    noted_at: datetime
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A try to send a notification by a channel; `problem` says why it failed, None if not."""
+
+    notification_id: str
+    run_id: str
+    channel: str
+    problem: str | None
+    tried_at: datetime
 
 
 class Ledger:
@@ -436,10 +486,86 @@ class Ledger:
             "union all select rolled_back_at from rollbacks "
             "union all select retracted_at from retractions "
             "union all select withdrawn_at from withdrawals "
-            "union all select reconsidered_at from reconsiderations)"
+            "union all select reconsidered_at from reconsiderations "
+            "union all select told_at from told_events)"
         ).fetchall()
         now = datetime.now(UTC)
         return now if latest is None or latest < now else latest + timedelta(microseconds=1)
+
+    def told(
+        self, kinds: Sequence[str], shop_id: str, subject: str
+    ) -> tuple[datetime, date] | None:
+        """When an event was told last, by any of the kinds, and the latest day it was told of.
+
+        None when it never was; the year 1 where it has no day.
+        """
+        row = self.con.execute(
+            "select max(told_at), max(coalesce(event_date, date '0001-01-01')) from told_events "
+            "where kind in (select unnest(?)) and shop_id = ? and subject = ?",
+            [list(kinds), shop_id, subject],
+        ).fetchone()
+        return None if row is None or row[0] is None else (row[0], row[1])
+
+    def last_told(self, kinds: Sequence[str]) -> datetime | None:
+        """When an event of any of the kinds was told last."""
+        rows = self.con.execute(
+            "select max(told_at) from told_events where kind in (select unnest(?))", [list(kinds)]
+        ).fetchall()
+        latest: datetime | None = rows[0][0]
+        return latest
+
+    def event_days(self, kind: str) -> list[date]:
+        """The days of all events of a kind."""
+        rows = self.con.execute(
+            "select distinct event_date from told_events where kind = ? order by 1", [kind]
+        ).fetchall()
+        return [day for (day,) in rows]
+
+    def tell(self, run_id: str, events: Sequence[Event], notification: Notification | None) -> None:
+        """Keep that events count as told, and what is to be sent of them, both or neither."""
+        moment = self.next_moment()
+        self.con.execute("begin")
+        for event in events:
+            self.con.execute(
+                "insert into told_events (kind, shop_id, subject, event_date, run_id, told_at) "
+                "values (?, ?, ?, ?, ?, ?)",
+                [event.kind, event.shop_id, event.subject, event.event_date, run_id, moment],
+            )
+        if notification is not None:
+            self._insert("notifications", [notification])
+        self.con.execute("commit")
+
+    def notifications(self) -> list[Notification]:
+        """All messages, the oldest first."""
+        names = ", ".join(f.name for f in fields(Notification))
+        rows = self.con.execute(
+            f"select {names} from notifications order by noted_at, notification_id"
+        ).fetchall()
+        return [Notification(*row) for row in rows]
+
+    def deliveries(self) -> list[Delivery]:
+        """All tries to send them, in order."""
+        names = ", ".join(f.name for f in fields(Delivery))
+        rows = self.con.execute(f"select {names} from deliveries order by tried_at").fetchall()
+        return [Delivery(*row) for row in rows]
+
+    def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        """Keep what became of tries to send, all at once."""
+        self._insert("deliveries", deliveries)
+
+    def add_note(self, run_id: str, note: str, *, is_problem: bool = False) -> None:
+        """Keep what a run did after its steps, or could not do, for its summary."""
+        self.con.execute(
+            "insert into run_notes values (?, ?, ?, ?)",
+            [run_id, is_problem, note, datetime.now(UTC)],
+        )
+
+    def notes(self, run_id: str) -> list[tuple[bool, str]]:
+        """Whether each note of a run is a problem, and its words, in order."""
+        rows = self.con.execute(
+            "select is_problem, note from run_notes where run_id = ? order by rowid", [run_id]
+        ).fetchall()
+        return [(is_problem, note) for is_problem, note in rows]
 
     def published_files(self) -> set[tuple[FileKey, str]]:
         """Every file that a standing publication has used, with its status then."""

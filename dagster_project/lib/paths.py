@@ -60,6 +60,16 @@ class DataDir:
         return self.root / "published"
 
     @property
+    def digests(self) -> Path:
+        """The weekly digests, a folder for each, called after its day."""
+        return self.root / "digests"
+
+    @property
+    def notifications(self) -> Path:
+        """Whom to send digests and alerts to, and when; secret, and of no figure."""
+        return self.settings / "notifications.csv"
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's instance: run history, schedules, sensors."""
         return self.root / "dagster"
@@ -68,6 +78,11 @@ class DataDir:
     def dbt(self) -> Path:
         """What dbt compiles and logs."""
         return self.root / "dbt"
+
+    @property
+    def superset(self) -> Path:
+        """Apache Superset's own database, secrets and log."""
+        return self.root / "superset"
 
     @property
     def logs(self) -> Path:

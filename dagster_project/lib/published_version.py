@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from dagster_project.lib.database import OFFLINE
+from dagster_project.lib.descriptions import Described, describe_mart
 from dagster_project.lib.increments import is_unpublished_day, unpublished_marts
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.sql import identifier, literal
+from dagster_project.lib.warehouse import RUN_TABLES
 
 # The published marts and the order of their rows, so that the same marts give the same files: by
 # series, of which there are few, and within each by one column.
@@ -35,39 +38,94 @@ MARTS = {
     "metric_variants_daily": (("shop_id", "variant"), "metric_date"),
     "reconciliation": (("shop_id", "metric", "window_days"), "metric_date"),
 }  # fmt: skip
-# What the ledger adds: what each table is, and the query that makes it.
+_FILE = {name: text for name, (_, text) in RUN_TABLES["files"][1].items()}
+
+
+@dataclass(frozen=True)
+class LedgerTable(Described):
+    """A published table of the ledger in words, and where its columns and rows come from."""
+
+    source: str
+
+    @property
+    def query(self) -> str:
+        """What makes it, run in the ledger."""
+        return f"select {', '.join(self.columns)} from {self.source}"
+
+
+# What the ledger adds.
 LEDGER_TABLES = {
-    "quality_results": (
+    "quality_results": LedgerTable(
         "What each rule of the gates found in each run.",
-        "select run_id, checked_at, stage, dataset, rule, severity, passed, checked_rows, "
-        "failed_rows, examples, message, accepted_reason, contained from quality_results "
-        "order by all",
+        {
+            "run_id": "The run that checked.",
+            "checked_at": "When it checked.",
+            "stage": "raw (new files, before anything is computed) or publish (the marts, before "
+            "readers see them).",
+            "dataset": "The dataset or mart that the rule is of.",
+            "rule": "The rule, as docs/quality-rules.md lists it.",
+            "severity": "critical, warning or off, as the settings say.",
+            "passed": "Whether the rule held.",
+            "checked_rows": "Rows that were checked.",
+            "failed_rows": "Rows, or groups of rows, that break the rule.",
+            "examples": "Some of what breaks it, as JSON; no personal data.",
+            "message": "What was found, or why it could not be checked.",
+            "accepted_reason": "Why it was let pass once, by `--accept`; null where it was not.",
+            "contained": "What was set apart so that the rest could be published; null where "
+            "nothing was.",
+        },
+        "quality_results order by all",
     ),
-    "frozen_shops": (
+    "frozen_shops": LedgerTable(
         "The shops that stay as in an earlier publication, and the rules they break.",
-        "select f.shop_id, f.rules, f.publication_id, p.as_of from current_frozen_shops as f "
-        "left join publications as p using (publication_id) order by all",
+        {
+            "shop_id": _FILE["shop_id"],
+            "rules": "The rules that it breaks, between commas.",
+            "publication_id": "The publication whose rows of the shop stay.",
+            "as_of": "The last metric day of that publication.",
+        },
+        "current_frozen_shops left join publications using (publication_id) order by all",
     ),
-    "metric_restatements": (
+    "metric_restatements": LedgerTable(
         "Figures of days published before that became others, by which publication, and why.",
-        "select r.publication_id, p.published_at, r.shop_id, r.metric_date, r.metric, "
-        "r.old_numerator, r.old_denominator, r.new_numerator, r.new_denominator, r.cause "
-        "from restatements as r inner join publications as p using (publication_id) "
-        "order by all",
+        {
+            "publication_id": "The publication that changed the figure.",
+            "published_at": "When it was published.",
+            "shop_id": _FILE["shop_id"],
+            "metric_date": "The last shop day of the window.",
+            "metric": "nrr, its splits, or sfrr.",
+            "old_numerator": "Orders with negative feedback, as published before.",
+            "old_denominator": "Delivered orders, as published before.",
+            "new_numerator": "Orders with negative feedback, as published then.",
+            "new_denominator": "Delivered orders, as published then.",
+            "cause": "code or setting where one of these was another, else file.",
+        },
+        "restatements inner join publications using (publication_id) order by all",
     ),
-    "rejected_rows": (
+    "rejected_rows": LedgerTable(
         "The rows that were set aside, by file, row, column and rule.",
-        "select dataset, shop_id, source_file, row_number, column_name, rule, message, file_id "
-        "from current_rejected_rows order by all",
+        {
+            "dataset": _FILE["dataset"],
+            "shop_id": _FILE["shop_id"],
+            "source_file": _FILE["file_name"],
+            "row_number": "Row of that file, 1 = the first.",
+            "column_name": "The column that breaks the rule, as exports call it; blank where the "
+            "row does.",
+            "rule": "The rule that it breaks.",
+            "message": "What is wrong, without the cell's content.",
+            "file_id": _FILE["file_id"],
+        },
+        "current_rejected_rows order by all",
     ),
-    "files": (
+    "files": LedgerTable(
         "The files that were ingested, refused, withdrawn or retracted.",
-        "select file_id, shop_id, dataset, file_name, exported_at, rows_read, rows_loaded, "
-        "rows_rejected, status, message from current_files order by shop_id, dataset, file_id",
+        {name: text for name, text in _FILE.items() if name != "layout"},
+        "current_files order by shop_id, dataset, file_id",
     ),
 }
 # Clients of the 1.4 and 1.5 lines are still in use; they cannot open DuckDB 2's own format.
 _STORAGE_VERSION = "v1.4.0"
+_UNDESCRIBED = Described("", {})
 _IS_NOT_FROZEN = "m.shop_id not in (select shop_id from frozen)"
 
 
@@ -101,10 +159,11 @@ def write_version(
         else:
             _create(con, name, _in_order(name, _with_frozen(name, previous)))
         write_parquet(con, name, folder)
-    for name, (_, query) in LEDGER_TABLES.items():
-        con.register(f"_{name}", ledger.con.sql(query).to_arrow_table())
+    for name, table in LEDGER_TABLES.items():
+        con.register(f"_{name}", ledger.con.sql(table.query).to_arrow_table())
         _create(con, name, f"select * from _{name}")
         write_parquet(con, name, folder)
+    describe_publication(con)
     counts = {
         name: con.execute(f"select count(*) from {_published(name)}").fetchall()[0][0]
         for name in (*MARTS, *LEDGER_TABLES)
@@ -132,6 +191,29 @@ def attach_publication(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
         f"attach {literal(str(folder / 'marts.duckdb'))} as publication "
         f"(storage_version {literal(_STORAGE_VERSION)})"
     )
+
+
+def describe_publication(con: duckdb.DuckDBPyConnection) -> None:
+    """Give the tables and columns of `publication` their descriptions, which clients show."""
+    tables = {name: describe_mart(name) for name in MARTS} | LEDGER_TABLES
+    shown = con.execute(
+        """
+        select table_name, null as column_name, comment from duckdb_tables()
+        where database_name = 'publication'
+        union all
+        select table_name, column_name, comment from duckdb_columns()
+        where database_name = 'publication'
+        """
+    ).fetchall()
+    con.execute("begin")
+    for table, column, comment in shown:
+        described = tables.get(table, _UNDESCRIBED)  # of a version that earlier code made
+        text = described.columns.get(column) if column else described.description
+        if text and text != comment:  # else taken over from the version before
+            name = _published(table) + (f".{identifier(column)}" if column else "")
+            kind = "column" if column else "table"
+            con.execute(f"comment on {kind} {name} is {literal(text)}")
+    con.execute("commit")
 
 
 def write_parquet(con: duckdb.DuckDBPyConnection, table: str, folder: Path) -> None:

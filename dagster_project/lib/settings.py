@@ -57,8 +57,8 @@ def load_own_settings(con: duckdb.DuckDBPyConnection, data: DataDir) -> None:
     con.execute("create schema if not exists own_settings")
     if data.settings.is_dir():
         for path in sorted(data.settings.iterdir()):
-            if path.name.startswith("."):
-                continue  # what file managers and open spreadsheets leave
+            if path.name.startswith(".") or path == data.notifications:
+                continue  # what file managers and open spreadsheets leave; no setting of figures
             if path.suffix != ".csv" or path.stem not in settings:
                 raise ConfigurationError(
                     f"{path} is no setting; these are "

@@ -11,7 +11,12 @@ import duckdb
 from dagster_project.lib.database import OFFLINE
 from dagster_project.lib.errors import ConfigurationError
 from dagster_project.lib.publications import Version, seal
-from dagster_project.lib.published_version import MARTS, attach_publication, write_parquet
+from dagster_project.lib.published_version import (
+    MARTS,
+    attach_publication,
+    describe_publication,
+    write_parquet,
+)
 from dagster_project.lib.sql import identifier, literal
 from dagster_project.lib.text import printable
 
@@ -63,6 +68,7 @@ def write_shop_publication(
                 [shop_id],
             )
             write_parquet(con, table, out)
+        describe_publication(con)
         con.execute("detach publication")
     kept = ("publication_id", "published_at", "as_of", "code_version")
     manifest = {name: version.manifest.get(name) for name in kept}

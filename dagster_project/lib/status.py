@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from rich.box import SIMPLE_HEAD
@@ -13,12 +14,34 @@ from rich.markup import escape
 from rich.table import Table
 
 from dagster_project.lib.contracts import Dataset, load_datasets
-from dagster_project.lib.ledger import FileEntry
 from dagster_project.lib.shops import Shop
 
 # A first load reaches this far back: the window of 30 days, and as long again so that the orders
 # delivered at its start are there.
 _FIRST_LOAD_DAYS = 60
+
+
+class File(Protocol):
+    """What is asked of a file, by the ledger's entries and by a publication's `files`."""
+
+    @property
+    def shop_id(self) -> str: ...  # noqa: D102
+    @property
+    def dataset(self) -> str: ...  # noqa: D102
+    @property
+    def status(self) -> str: ...  # noqa: D102
+    @property
+    def exported_at(self) -> datetime | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file as a publication knows it."""
+
+    shop_id: str
+    dataset: str
+    status: str
+    exported_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -37,14 +60,14 @@ class Coverage:
     download: tuple[date, date] | None
 
 
-def coverage(shops: dict[str, Shop], entries: Iterable[FileEntry], now: datetime) -> list[Coverage]:
+def coverage(shops: dict[str, Shop], entries: Iterable[File], now: datetime) -> list[Coverage]:
     """Every shop and dataset, by shop and need; `now` is a moment with a time zone.
 
     Due are the datasets that a rate needs, and those loaded before, when the shop's day has moved
     on. Their period goes back as far as records of the last export may have changed since.
     Source: metric definitions, "covered_until".
     """
-    found: dict[tuple[str, str], list[FileEntry]] = {}
+    found: dict[tuple[str, str], list[File]] = {}
     for entry in entries:
         found.setdefault((entry.shop_id, entry.dataset), []).append(entry)
     datasets = sorted(load_datasets().values(), key=lambda d: not d.needed_for)
@@ -55,7 +78,7 @@ def coverage(shops: dict[str, Shop], entries: Iterable[FileEntry], now: datetime
     ]
 
 
-def _cover(shop: Shop, dataset: Dataset, entries: Sequence[FileEntry], now: datetime) -> Coverage:
+def _cover(shop: Shop, dataset: Dataset, entries: Sequence[File], now: datetime) -> Coverage:
     loaded = [e for e in entries if e.status == "loaded"]
     until = max((e.exported_at.date() for e in loaded if e.exported_at), default=None)
     today = now.astimezone(ZoneInfo(shop.timezone)).date()

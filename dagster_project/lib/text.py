@@ -40,6 +40,15 @@ def printable(text: str, limit: int = 120) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+# What messengers and mail programs read as markup, a mention or a link, and what looks the same.
+_MARKUP = str.maketrans("<>[]*`~|@&", "＜＞［］＊｀～｜＠＆") | {ord("\\"): "＼"}
+
+
+def without_markup(text: str) -> str:
+    """Text for a message in which nothing is markup, a mention or a link with a scheme."""
+    return text.translate(_MARKUP).replace("://", "：//")
+
+
 def spreadsheet_safe(text: str) -> str:
     """A cell that no spreadsheet takes for a formula: led by an apostrophe where it might."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -224,7 +224,7 @@ def basis_fingerprint(data: DataDir) -> str:
     own = sorted(data.settings.glob("*.csv")) if data.settings.is_dir() else []
     digest = hashlib.sha256(duckdb.__version__.encode())
     for path in [data.shops_csv, *own]:
-        if path.name == _GATE_SETTINGS:
+        if path.name in (_GATE_SETTINGS, data.notifications.name):
             continue
         digest.update(path.name.encode() + b"\n" + path.read_bytes())
     digest.update(code_version().encode())
