@@ -46,13 +46,7 @@ def as_csv(names: Sequence[str], rows: Sequence[Row]) -> bytes:
 def as_workbook(names: Sequence[str], rows: Sequence[Row], sheet: str) -> bytes:
     """The same as XLSX: numbers and days are such; order numbers are text, to the last digit."""
     out = io.BytesIO()
-    options = {
-        "in_memory": True,
-        "strings_to_formulas": False,
-        "strings_to_urls": False,
-        "strings_to_numbers": False,
-    }
-    with xlsxwriter.Workbook(out, options) as book:
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
         page = book.add_worksheet(sheet)
         bold = book.add_format({"bold": True})
         day = book.add_format({"num_format": "yyyy-mm-dd"})
@@ -71,6 +65,7 @@ def as_workbook(names: Sequence[str], rows: Sequence[Row], sheet: str) -> bytes:
                     page.write_datetime(line, column, value, day)
                 elif isinstance(value, str | datetime):
                     text = cell_text(value)[:_LONGEST]
+                    # written as text outright: nothing becomes a formula, a link or a number
                     is_safe = spreadsheet_safe(text) == text
                     page.write_string(line, column, text, None if is_safe else quoted)
                 else:
