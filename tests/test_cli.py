@@ -18,7 +18,7 @@ from dagster_project import cli
 from dagster_project.lib.database import connect, one_run_at_a_time
 from dagster_project.lib.landing import sha256
 from dagster_project.lib.ledger import Ledger
-from dagster_project.lib.metrics import NUMERATORS
+from dagster_project.lib.metrics import CHAT_RATE, NUMERATORS
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import read_manifest
 from tests.support import (
@@ -78,7 +78,8 @@ def test_run_prints_the_rates_of_every_shop_against_its_targets(published: Publi
     assert {row[-1] for row in rows} >= {"ok", "breach", "no_target"}
     for shop, metric, rate, orders, delivered, target, status in rows:
         cells = [metric, "–" if rate is None else f"{rate:.2%}", f"{orders} of {delivered}"]
-        cells += [f"< {target:.2%}"] if target is not None else []
+        sign = ">" if metric == CHAT_RATE else "<"
+        cells += [f"{sign} {target:.2%}"] if target is not None else []
         cells += [str(status).replace("_", " ")]
         assert shows(of_shop(published.command.output, str(shop), shops), *cells), (shop, cells)
 
