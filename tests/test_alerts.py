@@ -15,6 +15,7 @@ from dagster_project.lib.after_run import TRIES, follow_up
 from dagster_project.lib.alerts import RunEnd, find_alerts, message_of
 from dagster_project.lib.errors import BusyError
 from dagster_project.lib.ledger import FileEntry, Ledger, QualityResult
+from dagster_project.lib.metrics import CHAT_RATE
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version
 from tests.receivers import Inbox, http_server
@@ -32,7 +33,7 @@ create table frozen_shops (shop_id varchar, rules varchar, publication_id varcha
 create table metric_status_daily (
     shop_id varchar, metric_date date, metric varchar, orders bigint, delivered_orders bigint,
     rate double, target double, status varchar, is_reliable boolean, breach_since date,
-    days_in_breach bigint
+    days_in_breach bigint, higher_is_better boolean
 );
 create table shop_forecast (
     shop_id varchar, metric varchar, horizon_days bigint, recovery_date date,
@@ -77,8 +78,8 @@ def published(data: DataDir, days: dict[tuple[str, str], str], *more: str) -> Ve
                 since = (since or day) if letter == "b" else None
                 con.execute(
                     "insert into metric_status_daily values "
-                    "(?, ?, ?, 9, 880, 0.0102, 0.005, ?, true, ?, null)",
-                    [shop_id, day, metric, STATUSES[letter], since],
+                    "(?, ?, ?, 9, 880, 0.0102, 0.005, ?, true, ?, null, ?)",
+                    [shop_id, day, metric, STATUSES[letter], since, metric == CHAT_RATE],
                 )
                 con.execute("insert into shop_metrics_daily values (?, ?)", [shop_id, day])
         for statement in more:
@@ -168,6 +169,10 @@ def test_the_alert_says_why_and_what_to_do(data: DataDir, ledger: Ledger) -> Non
         "because of “damaged”. To do: Pack well. Under the target again on 9 Oct 2026 if nothing "
         "bad happens, or after 921 more orders without trouble. Few orders: take it as a hint."
     )
+
+
+def test_chats_answered_too_late_are_no_alert(data: DataDir, ledger: Ledger) -> None:
+    assert tell(data, ledger, published(data, {(SHOP, CHAT_RATE): "obb"})) == []
 
 
 # --- files and reasons ------------------------------------------------------------------------
