@@ -145,7 +145,7 @@ def open_page(
     def open_(address: str, size: tuple[int, int] = DESKTOP) -> Page:
         page = windows[size].new_page()
         pages.append(page)
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(90_000)
         page.on("console", heard)
         page.on("request", asked)
         page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
@@ -327,7 +327,7 @@ def test_hovering_a_day_tells_numerator_and_denominator(
     point.hover(force=True)
     page.locator("#vg-tooltip-element", has_text=f"{orders:,} of {delivered:,}").wait_for()
     cell = open_page(site.url).locator("tr", has_text=SHOP).locator(".rate").first
-    assert cell.get_attribute("title", timeout=5000).startswith(f"{orders:,} of {delivered:,}")
+    assert cell.get_attribute("title").startswith(f"{orders:,} of {delivered:,}")
 
 
 @pytest.mark.parametrize("metric", ["nrr", "sfrr"])

@@ -121,6 +121,7 @@ def test_in_a_browser_the_site_is_searched_and_asks_nobody_else(site: Path) -> N
     with served(site) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
+        page.set_default_timeout(120_000)
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{address}/docs/dbt.html#!/metric/metric.feedback.nrr")

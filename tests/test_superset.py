@@ -37,7 +37,7 @@ from tests.support import Published, feedback_here, free_port, skip_without_pack
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 CHROMIUM = "/usr/bin/chromium"
 HOSTILE = "<b>=1+1</b>"
-WAIT = 60_000  # milliseconds
+WAIT = 240_000  # milliseconds; busy machines take long
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,7 @@ def page(superset: Superset, browser: Browser) -> Iterator[Page]:
     """A page of somebody who is logged in."""
     with browser.new_context(viewport={"width": 1440, "height": 2400}) as context:
         page = context.new_page()
+        page.set_default_timeout(WAIT)
         page.goto(f"{superset.address}/login/", timeout=WAIT)
         page.get_by_label("Username").fill("admin")
         page.get_by_label("Password").fill((superset.data.superset / "admin_password").read_text())
