@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 QUERY = (
-    "select (select count(*) * 5 from shop_metrics_daily) "
-    "- (select count(*) from metric_status_daily), "
+    "select (select count(*) from shop_metrics_daily) "
+    "- (select count(*) from metric_status_daily where metric = 'nrr'), "
     "(select max(negative_review_orders) from shop_metrics_daily "
     "where negative_review_orders >= 1000000), "
     "(select max(orders) from reason_metrics_daily where orders >= 1000000)"
@@ -72,7 +72,7 @@ def read_polars(published: Path) -> list[tuple[object, ...]]:
     also = reasons.filter(pl.col("orders") >= 1_000_000)
     return [
         (
-            shops.height * 5 - status.height,
+            shops.height - status.filter(pl.col("metric") == "nrr").height,
             marked["negative_review_orders"].max(),
             also["orders"].max(),
         )
