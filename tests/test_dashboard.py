@@ -100,14 +100,14 @@ def served(data: DataDir, log: Path) -> Iterator[Site]:
             server.kill()  # it keeps nothing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One server for all tests that only look."""
     with served(published.data, tmp_path_factory.mktemp("dashboard") / "log") as site:
         yield site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -115,7 +115,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def windows(browser: Browser) -> dict[tuple[int, int], BrowserContext]:
     """Windows of both sizes; pages of one share what the browser keeps of the site's own files."""
     return {
