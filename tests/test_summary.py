@@ -17,12 +17,15 @@ from tests.support import Published
 def test_unknown_reasons_and_statuses_are_listed_each_also_those_of_one_request() -> None:
     with duckdb.connect() as con:
         con.execute(
-            "create table feedback_events (source text, unmapped_reason text, unknown_status text)"
+            "create table feedback_events "
+            "(shop_id text, source text, unmapped_reason text, unknown_status text)"
         )
         con.execute(
-            "insert into feedback_events values ('return', 'Fishy', 'Lost'), "
+            "insert into feedback_events by name "
+            "select 's1' as shop_id, * from (values ('return', 'Fishy', 'Lost'), "
             "('return', 'Fishy', null), ('return', null, 'Lost'), ('return', null, null), "
-            "('review', 'fishy_code', null), ('complaint', 'Fishy / Smell', null)"
+            "('review', 'fishy_code', null), ('complaint', 'Fishy / Smell', null)) "
+            "as v(source, unmapped_reason, unknown_status)"
         )
         console = Console(width=120)
         with console.capture() as shown:
