@@ -242,10 +242,10 @@ def test_publication_whose_run_died_before_the_ledger_knew_is_caught_up(
             catch_up(data, ledger)
         assert in_ledger(data, query) == [(1,)]
     days = in_ledger(
-        data, "select count(distinct (shop_id, metric_date)), min(metric) from restatements"
+        data, "select count(distinct (shop_id, metric_date)), max(metric) from restatements"
     )
     with connect(version.folder / "marts.duckdb", read_only=True) as con:
-        assert days == [(len(con.execute("from shop_metrics_daily").fetchall()), "nrr")]
+        assert days == [(len(con.execute("from shop_metrics_daily").fetchall()), "sfrr")]
 
 
 def test_publication_that_a_retried_step_builds_on_is_on_record_first(
