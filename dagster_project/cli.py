@@ -262,15 +262,13 @@ def publish(
     data_dir: DataDirOption = None,
 ) -> None:
     """Write what is published of one shop, and nothing of the others, for its owner."""
-    from dagster_project.lib.publications import current
+    from dagster_project.lib.publications import require_current
     from dagster_project.lib.shop_publication import write_shop_publication
     from dagster_project.lib.shops import read_shops
 
     data = _data(data_dir)
     with _errors_for_people(Console(stderr=True)):
-        version = current(data)
-        if version is None:
-            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        version = require_current(data)
         others = [s for s in read_shops(data.shops_csv).values() if s.shop_id != shop]
         names = {name for s in others for name in (s.shop_id, s.shop_name)}
         counts = write_shop_publication(version, shop, names, out)
@@ -287,14 +285,12 @@ def digest(
     """Write what changed in a week, why, and what to do, one page per shop and one for all."""
     from dagster_project.lib.digest.files import write_digest
     from dagster_project.lib.notify_settings import run_day
-    from dagster_project.lib.publications import current
+    from dagster_project.lib.publications import require_current
     from dagster_project.lib.shops import read_shops
 
     data = _data(data_dir)
     with _errors_for_people(Console(stderr=True)):
-        version = current(data)
-        if version is None:
-            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        version = require_current(data)
         now = datetime.now(UTC)
         folder = out or data.digests / str(run_day(now))
         files = write_digest(version, read_shops(data.shops_csv), now, run_day(now), folder)
@@ -348,13 +344,11 @@ def download(
 ) -> None:
     """Write a published table as CSV or XLSX, safe to open in a spreadsheet."""
     from dagster_project.lib.downloads import write_table
-    from dagster_project.lib.publications import current
+    from dagster_project.lib.publications import require_current
 
     data = _data(data_dir)
     with _errors_for_people(Console(stderr=True)):
-        version = current(data)
-        if version is None:
-            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        version = require_current(data)
         count = write_table(version, table, shop, out)
         _out().print(f"Wrote {count:,} rows to {_plain(printable(str(out)))}", soft_wrap=True)
 
@@ -394,14 +388,12 @@ def explain(
 def mf(context: typer.Context, data_dir: DataDirOption = None) -> None:
     """Ask MetricFlow for the published metrics: what follows is given to its own command, `mf`."""
     from dagster_project.lib.dbt_manifest import ensure_manifest
-    from dagster_project.lib.publications import current
+    from dagster_project.lib.publications import require_current
     from dagster_project.lib.semantics import run_metricflow
 
     data = _data(data_dir)
     with _errors_for_people(Console(stderr=True)):
-        version = current(data)
-        if version is None:
-            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        version = require_current(data)
         ensure_manifest()
         code = run_metricflow(version, context.args)
     raise typer.Exit(code)
@@ -443,16 +435,14 @@ def superset(
 ) -> None:
     """Open Apache Superset on localhost over what is published; `make superset` installs it."""
     from dagster_project.lib.database import connect
-    from dagster_project.lib.publications import current
+    from dagster_project.lib.publications import require_current
     from dagster_project.superset.api import import_bundle
     from dagster_project.superset.content import DASHBOARD, bundle
     from dagster_project.superset.server import prepare, serving, wait
 
     data = _data(data_dir)
     with _errors_for_people(Console(stderr=True)):
-        version = current(data)
-        if version is None:
-            raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+        version = require_current(data)
         with connect(version.folder / "marts.duckdb", read_only=True) as marts:
             content = bundle(marts, data.published / "marts.duckdb")
         prepare(data.superset)

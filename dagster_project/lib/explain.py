@@ -19,7 +19,7 @@ from dagster_project.lib.downloads import cell_text
 from dagster_project.lib.errors import ConfigurationError, FeedbackError
 from dagster_project.lib.metrics import NUMERATORS
 from dagster_project.lib.paths import DataDir
-from dagster_project.lib.publications import Version, current
+from dagster_project.lib.publications import Version, require_current
 from dagster_project.lib.text import printable, spreadsheet_safe
 from dagster_project.lib.warehouse import open_warehouse
 
@@ -111,9 +111,7 @@ def explain(data: DataDir, question: Question) -> Explanation:
     Raises ConfigurationError when there is no such figure, FeedbackError when the warehouse is no
     longer, or not yet, what was published.
     """
-    version = current(data)
-    if version is None:
-        raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+    version = require_current(data)
     if not data.warehouse.exists():
         raise FeedbackError("The warehouse is lost; `feedback run` makes it anew.")
     published = _published(version, question)
@@ -130,9 +128,7 @@ def explain(data: DataDir, question: Question) -> Explanation:
 
 def product_key(data: DataDir, shop_id: str, key_or_name: str) -> str:
     """A product's key by itself or by the product's name; raises ConfigurationError."""
-    version = current(data)
-    if version is None:
-        raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+    version = require_current(data)
     with duckdb.connect(config=OFFLINE) as con:
         rows = con.execute(
             f"select distinct product_key from {version.parquet('product_metrics_daily')} "

@@ -97,6 +97,13 @@ def current(data: DataDir) -> Version | None:
     return Version(link.resolve()) if link.exists() else None
 
 
+def require_current(data: DataDir) -> Version:
+    """The one that readers see; raises ConfigurationError before the first publication."""
+    if (version := current(data)) is None:
+        raise ConfigurationError(f"Nothing was published in {data.root} yet.")
+    return version
+
+
 def find(data: DataDir, publication_id: str) -> Version:
     """A kept version by its id or the beginning of it; raises ConfigurationError."""
     found = [v for v in versions(data) if v.publication_id.startswith(publication_id)]
