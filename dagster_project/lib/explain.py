@@ -17,24 +17,12 @@ from rich.table import Table
 from dagster_project.lib.database import OFFLINE
 from dagster_project.lib.downloads import cell_text
 from dagster_project.lib.errors import ConfigurationError, FeedbackError
-from dagster_project.lib.metrics import NUMERATORS
+from dagster_project.lib.metrics import COUNTED_PARTS, EVENT_SOURCES, NUMERATORS
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version, require_current
 from dagster_project.lib.text import printable, spreadsheet_safe
 from dagster_project.lib.warehouse import open_warehouse
 
-# The events that a metric looks at, and which of those that count by themselves it counts.
-_EVENTS = {
-    "nrr": ("e.metric = 'nrr'", "true"),
-    "nrr_seller": ("e.metric = 'nrr'", "e.is_sellers_part"),
-    "nrr_product": ("e.metric = 'nrr'", "e.category = 'product'"),
-    "nrr_service": ("e.metric = 'nrr'", "e.category = 'service'"),
-    "sfrr": ("e.metric = 'sfrr'", "true"),
-    "complaint_rate": ("e.metric = 'complaint_rate'", "true"),
-    "negative_feedback_rate": ("true", "true"),
-    "product_negative_feedback_rate": ("true", "e.category = 'product'"),
-    "service_negative_feedback_rate": ("true", "e.category = 'service'"),
-}
 _SHOWN = 20
 
 
@@ -180,8 +168,7 @@ def _published(version: Version, question: Question) -> tuple[int, int]:
 
 
 def _lines(con: duckdb.DuckDBPyConnection, question: Question) -> list[Line]:
-    is_looked_at, counts = _EVENTS[question.metric]
-    is_in = f"e.counts_by_itself and {counts}"
+    is_in = f"e.counts_by_itself and {COUNTED_PARTS.get(question.metric, 'true')}"
     if question.reason_code is not None:
         # a reason that is not the seller's has a row too, of the orders that name it
         is_in = (
@@ -226,8 +213,8 @@ def _lines(con: duckdb.DuckDBPyConnection, question: Question) -> list[Line]:
             select e.*, coalesce({is_in}, false) as event_counts
             from intermediate.int_feedback_events as e
             inner join delivered as d on e.order_id = d.order_id
-            where e.shop_id = $shop_id and {is_looked_at} and e.event_date <= $metric_date
-                and {on_product}
+            where e.shop_id = $shop_id and ($source is null or e.source = $source)
+                and e.event_date <= $metric_date and {on_product}
         ),
 
         files as (
@@ -249,7 +236,7 @@ def _lines(con: duckdb.DuckDBPyConnection, question: Question) -> list[Line]:
         left join files as fe on e.file_id = fe.file_id
         order by 2 desc, d.delivered_date, d.order_id, e.event_date, e.event_id
         """,
-        asked,
+        asked | {"source": EVENT_SOURCES.get(question.metric)},
     ).fetchall()
     return [Line(*row) for row in rows]
 

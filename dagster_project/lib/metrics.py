@@ -14,5 +14,22 @@ NUMERATORS = REVIEW_AND_RETURN_RATES | {
     "product_negative_feedback_rate": "product_negative_feedback_orders",
     "service_negative_feedback_rate": "service_negative_feedback_orders",
 }
+# Where a rate's events come from; negative feedback comes from all three.
+EVENT_SOURCES = {
+    "nrr": "review",
+    "nrr_seller": "review",
+    "nrr_product": "review",
+    "nrr_service": "review",
+    "sfrr": "return",
+    "complaint_rate": "complaint",
+}
+# Which of the events that count a rate counts that is a part of another; a condition in SQL.
+COUNTED_PARTS = {
+    "nrr_seller": "is_sellers_part",
+    "nrr_product": "category = 'product'",
+    "nrr_service": "category = 'service'",
+    "product_negative_feedback_rate": "category = 'product'",
+    "service_negative_feedback_rate": "category = 'service'",
+}
 # The share of chats answered in time, of which more is better.
 CHAT_RATE = "chat_reply_rate"

@@ -15,31 +15,15 @@ import duckdb
 
 from dagster_project.lib.attention import LAST_DAY
 from dagster_project.lib.database import OFFLINE
-from dagster_project.lib.metrics import NUMERATORS
+from dagster_project.lib.metrics import COUNTED_PARTS, EVENT_SOURCES, NUMERATORS
 from dagster_project.lib.publications import Version
 from dagster_project.lib.sql import identifier
 
 Row = dict[str, Any]
 Connection = duckdb.DuckDBPyConnection
 
-# The numerator of a product's metric, and where its events come from.
+# The numerator of a product's metric.
 _OF_PRODUCT = {"nrr": "negative_review_orders", "sfrr": "seller_fault_return_orders"}
-_SOURCES = {
-    "nrr": "review",
-    "nrr_seller": "review",
-    "nrr_product": "review",
-    "nrr_service": "review",
-    "sfrr": "return",
-    "complaint_rate": "complaint",
-}
-# Of the events that count, those that a part of a rate counts.
-_PARTS = {
-    "product_negative_feedback_rate": "category = 'product'",
-    "service_negative_feedback_rate": "category = 'service'",
-    "nrr_seller": "is_sellers_part",
-    "nrr_product": "category = 'product'",
-    "nrr_service": "category = 'service'",
-}
 PRODUCT_ORDERS = {
     "excess": "w.rank nulls last, orders desc, rate desc, product_key",
     "orders": "orders desc, rate desc, product_key",
@@ -317,7 +301,7 @@ def variations(con: Connection, shop: str, metric: str, product: str, day: date)
         order by orders desc, sku_id nulls last
         limit 20
         """,
-        _window(con, day) | {"shop": shop, "product": product, "source": _SOURCES[metric]},
+        _window(con, day) | {"shop": shop, "product": product, "source": EVENT_SOURCES[metric]},
     )
 
 
@@ -510,11 +494,11 @@ def _event_conditions(
     if metric:
         conditions = [_IN_PRODUCT_WINDOW if product else _IN_WINDOW]
         values |= _window(con, day)
-        if metric in _SOURCES:  # negative feedback comes from all of them
+        if metric in EVENT_SOURCES:
             conditions.append("source = $source")
-            values["source"] = _SOURCES[metric]
-        if metric in _PARTS:
-            conditions.append(_PARTS[metric])
+            values["source"] = EVENT_SOURCES[metric]
+        if metric in COUNTED_PARTS:
+            conditions.append(COUNTED_PARTS[metric])
     else:
         conditions = ["shop_id = $shop", "event_date between $first and $day"]
         values["first"] = first or date.min
