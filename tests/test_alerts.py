@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from dagster_project.lib import after_run
-from dagster_project.lib.after_run import TRIES, follow_up
+from dagster_project.lib.after_run import TRIES, _alert, follow_up
 from dagster_project.lib.alerts import RunEnd, find_alerts, message_of
 from dagster_project.lib.errors import BusyError
 from dagster_project.lib.ledger import FileEntry, Ledger, QualityResult
@@ -41,9 +41,13 @@ create table shop_forecast (
 );
 create table watchlist (
     shop_id varchar, metric varchar, rank bigint, product_key varchar, product_name varchar,
-    orders bigint, top_reason varchar, advice varchar
+    orders bigint, top_reason varchar, top_reason_orders bigint, advice varchar
 );
-create table feedback_events (shop_id varchar, source varchar, unmapped_reason varchar);
+create table feedback_events (
+    shop_id varchar, source varchar, unmapped_reason varchar, order_id varchar, product_key varchar,
+    reason_code varchar, category varchar, is_counted boolean, is_sellers_part boolean,
+    event_date date, product_delivered_date date
+);
 """
 
 
@@ -85,6 +89,14 @@ def published(data: DataDir, days: dict[tuple[str, str], str], *more: str) -> Ve
         for statement in more:
             con.execute(statement)
     return Version(folder)
+
+
+def unmapped(reason: str, source: str = "return") -> str:
+    """A statement: an event whose reason no setting knows."""
+    return (
+        "insert into feedback_events (shop_id, source, unmapped_reason) "
+        f"values ('my-shop', '{source}', '{reason}')"
+    )
 
 
 def tell(data: DataDir, ledger: Ledger, version: Version | None, run: RunEnd = GOOD) -> list[str]:
@@ -158,16 +170,17 @@ def test_the_alert_says_why_and_what_to_do(data: DataDir, ledger: Ledger) -> Non
         data,
         {(SHOP, "sfrr"): "ob"},
         "insert into watchlist values "
-        "('my-shop', 'sfrr', 1, 'p', 'Crunchy Seaweed', 6, 'damaged', 'Pack well.')",
+        "('my-shop', 'sfrr', 1, 'p', 'Crunchy Seaweed', 6, 'damaged', 4, 'Pack well.')",
         "insert into shop_forecast values ('my-shop', 'sfrr', 1, '2026-10-09', 921, 0)",
         "update metric_status_daily set is_reliable = false",
     )
     (alert,) = find_alerts(data, ledger, GOOD, version, NOW)
     assert alert.text == (
         "My Shop (my-shop): returns and refunds for the shop's fault in 9 of 880 orders (1.02%), "
-        "target below 0.50%; over the target since 2 Oct 2026. Mostly Crunchy Seaweed: 6 orders, "
-        "because of “damaged”. To do: Pack well. Under the target again on 9 Oct 2026 if nothing "
-        "bad happens, or after 921 more orders without trouble. Few orders: take it as a hint."
+        "target below 0.50%; over the target since 2 Oct 2026. Look first at Crunchy Seaweed: in "
+        "6 of these orders, 4 because of “damaged”. To do: Pack well. Under the target again on "
+        "9 Oct 2026 if nothing bad happens, or after 921 more orders without trouble. Few orders: "
+        "take it as a hint."
     )
 
 
@@ -218,18 +231,52 @@ def test_a_file_refused_long_ago_is_told_only_while_it_lies_there(
 
 
 def test_an_unmapped_reason_is_told_once_whatever_the_lines(data: DataDir, ledger: Ledger) -> None:
-    row = "insert into feedback_events values ('my-shop', 'return', 'It smells of fish')"
-    version = published(data, {}, row, "insert into feedback_events values ('x', 'return', null)")
+    row = unmapped("It smells of fish")
+    version = published(
+        data,
+        {},
+        row,
+        "insert into feedback_events (shop_id, source) values ('my-shop', 'return')",
+    )
     (alert,) = find_alerts(data, ledger, GOOD, version, NOW)
     assert alert.text == (
         "return reason “It smells of fish”: 1 line in 1 shop, not counted until a setting names it"
     )
     assert tell(data, ledger, version) == ["unmapped_reason  return: It smells of fish"]
     assert tell(data, ledger, published(data, {}, row, row)) == []
-    again = "insert into feedback_events values ('my-shop', 'return', 'Too blue')"
+    again = unmapped("Too blue")
     assert tell(data, ledger, published(data, {}, row, again)) == [
         "unmapped_reason  return: Too blue"
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("complaint", "type of complaint “Odd”: 1 line in 1 shop, counted as unclassified until"),
+        ("review", "reason of an override “Odd”: 1 line in 1 shop, passed over until"),
+    ],
+)
+def test_what_counts_all_the_same_is_not_said_not_to(
+    data: DataDir, ledger: Ledger, source: str, says: str
+) -> None:
+    (alert,) = find_alerts(data, ledger, GOOD, published(data, {}, unmapped("Odd", source)), NOW)
+    assert alert.text == f"{says} a setting names it"
+
+
+def test_a_publication_that_cannot_be_read_silences_nothing_else(
+    data: DataDir, ledger: Ledger
+) -> None:
+    ledger.commit_batch([entry(status="refused", message="has no header", ingested_at=NOW)], [])
+    version = published(data, {(SHOP, "nrr"): "ob"})
+    (version.folder / "marts.duckdb").write_bytes(b"cut short")
+    run = failed("r", "It failed.")
+    _alert(data, ledger, run, version, NOW)
+    (sent,) = ledger.notifications()
+    assert "It failed." in sent.body
+    assert "has no header" in sent.body
+    (note,) = [note for _, note in ledger.notes("r")]
+    assert note.startswith("No alerts of what is published, which could not be read: ")
 
 
 # --- exports that stop ------------------------------------------------------------------------
@@ -369,7 +416,7 @@ def test_all_events_of_a_run_are_one_message_in_the_order_of_their_weight(
     version = published(
         data,
         {(SHOP, "nrr"): "ob", ("other", "sfrr"): "or"},
-        "insert into feedback_events values ('my-shop', 'return', 'Too blue')",
+        unmapped("Too blue"),
     )
     title, body = message_of(find_alerts(data, ledger, failed("r", "It failed."), version, NOW))
     assert title == (
@@ -392,8 +439,10 @@ def test_hostile_names_are_no_markup_and_no_control_characters(
     )
     version = published(data, {(hostile, "nrr"): "ob"})
     with duckdb.connect(str(version.folder / "marts.duckdb")) as con:
-        con.execute("insert into feedback_events values ('s', 'return', ?)", [hostile])
-        con.execute("insert into watchlist values (?, 'nrr', 1, 'p', ?, 6, ?, 'x')", [hostile] * 3)
+        con.execute(unmapped(hostile))
+        con.execute(
+            "insert into watchlist values (?, 'nrr', 1, 'p', ?, 6, ?, 4, 'x')", [hostile] * 3
+        )
     _, body = message_of(find_alerts(data, ledger, GOOD, version, NOW))
     assert not set("<>[]@`\x1b\u202e") & set(body)
     assert "://" not in body
@@ -402,7 +451,10 @@ def test_hostile_names_are_no_markup_and_no_control_characters(
 
 
 def test_a_message_has_thirty_lines_of_a_kind_at_most(data: DataDir, ledger: Ledger) -> None:
-    rows = [f"insert into feedback_events values ('s', 'return', 'r{n:02}')" for n in range(33)]
+    rows = [
+        unmapped(f"r{n:02}")
+        for n in range(33)
+    ]
     _, body = message_of(find_alerts(data, ledger, GOOD, published(data, {}, *rows), NOW))
     lines = body.splitlines()
     assert len(lines) == 32

@@ -345,7 +345,7 @@ def test_few_orders_and_missing_targets_are_said(digest: Path) -> None:
 
 def test_set_aside_and_unmapped_are_said(digest: Path) -> None:
     text = plain(digest / "shops" / f"{MESSY_SHOP}.txt")
-    assert "2 files could not be used and are left out." in text
+    assert "2 files that came in the last 7 days could not be used and are left out." in text
     assert "2 rows of the exports could not be read and are left out." in text
     assert "1 return line has a reason that no setting knows" in text
     assert "By few orders over the target: returns and refunds" in text

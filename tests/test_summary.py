@@ -9,6 +9,7 @@ import duckdb
 from rich.console import Console
 
 from dagster_project.lib import summary
+from dagster_project.lib.attention import concerns
 from dagster_project.lib.database import connect
 from dagster_project.lib.paths import DataDir
 from tests.support import Published
@@ -63,18 +64,20 @@ def test_summary_says_in_ten_lines_who_is_in_danger_why_what_to_do_and_when_it_e
             "where s.metric_date = f.as_of_date and s.status = 'breach' "
             "order by s.rate / s.target desc, s.shop_id limit 1"
         ).fetchall()
-        product, reason, advice = marts.execute(
-            "select product_name, top_reason, advice from watchlist "
-            "where shop_id = ? and metric = ? order by rank limit 1",
-            [shop, "sfrr" if metric == "sfrr" else "nrr"],
-        ).fetchall()[0]
+        (worst, *_) = concerns(marts)
+    assert (worst.shop_id, worst.metric) == (shop, metric)
+    assert worst.product_name
     assert len(lines) <= 10
     assert lines[1].startswith(f"{shop}: {metric} ")
     assert lines[1].endswith(f"in breach since {since} ({days} days).")
-    assert product[:40] in lines[2]
-    assert lines[2].endswith(f"mostly {reason}.")
-    assert lines[3].strip() == advice
-    assert lines[4].startswith(f"  Ends on {recovery} if nothing new happens, or after ")
+    assert lines[2] == (
+        f"  Look first at {worst.product_name[:40]}: in {worst.product_orders} of {worst.orders} "
+        f"orders, most often {worst.top_reason} ({worst.top_reason_orders})."
+    )
+    assert worst.advice is None or lines[3].strip() == worst.advice
+    assert lines[3 + (worst.advice is not None)].startswith(
+        f"  Ends on {recovery} if nothing new happens, or after "
+    )
 
 
 def test_nobody_is_in_danger_without_a_breach(published: Published, tmp_path: Path) -> None:

@@ -10,10 +10,8 @@ import streamlit as st
 from dagster_project.dashboard import source, view
 from dagster_project.dashboard.screens import orders, overview, products, quality, reasons, shop
 from dagster_project.lib import questions
+from dagster_project.lib.attention import OLD_AFTER_DAYS
 from dagster_project.lib.paths import DataDir
-
-# A publication is called old when its newest day is longer ago than a weekly export explains.
-_OLD_AFTER_DAYS = 8
 
 
 def main() -> None:
@@ -82,7 +80,7 @@ def _say_what_is_seen(title: str, seen: source.Seen) -> None:
             "A new publication was swapped in since your last click: all figures are of it, as of "
             f"{view.day_text(seen.last_day)}."
         )
-    if seen.age_days > _OLD_AFTER_DAYS:
+    if seen.age_days > OLD_AFTER_DAYS:
         view.notice(
             f"These figures end {seen.age_days} days ago. Newer exports are needed: "
             "`feedback status` says which.",

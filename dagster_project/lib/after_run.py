@@ -97,11 +97,11 @@ def _digest(
     now: datetime,
 ) -> None:
     # imported once a week: drawing needs more than all else of a run's end
-    from dagster_project.lib.digest.files import ALL_SHOPS, write_digest
+    from dagster_project.lib.digest.files import ALL_SHOPS, litter_of, write_digest
 
     today = run_day(now)
     folder = data.digests / str(today)
-    for litter in data.digests.glob(".*"):  # of a run that was killed
+    for litter in litter_of(data.digests):  # of a run that was killed
         shutil.rmtree(litter)
     write_digest(version, read_shops(data.shops_csv), now, today, folder)
     ledger.add_note(run_id, f"Weekly digest: {folder / f'{ALL_SHOPS}.html'}")
@@ -117,7 +117,13 @@ def _alert(
 ) -> None:
     if not run.failures and is_failing(ledger):
         ledger.tell(run.run_id, [Event(RECOVERED, "", "")], None)
-    alerts = find_alerts(data, ledger, run, version, now)
+    try:
+        alerts = find_alerts(data, ledger, run, version, now)
+    except (BusyError, duckdb.Error) as error:
+        words = str(error) if isinstance(error, BusyError) else type(error).__name__
+        note = f"No alerts of what is published, which could not be read: {words}"
+        ledger.add_note(run.run_id, note, is_problem=True)
+        alerts = find_alerts(data, ledger, run, None, now)
     if alerts:
         message = _notification(run.run_id, *message_of(alerts), None)
         ledger.tell(run.run_id, [alert.event for alert in alerts], message)

@@ -16,12 +16,13 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from dagster_project.lib.attention import LAST_DAY, concerns
+from dagster_project.lib.attention import LAST_DAYS, concerns
 from dagster_project.lib.contracts import load_datasets
 from dagster_project.lib.database import connect
 from dagster_project.lib.digest.words import METRICS, concern_line, day_words, share
 from dagster_project.lib.errors import ConfigurationError
 from dagster_project.lib.ledger import Event, FileEntry, Ledger
+from dagster_project.lib.metrics import UNMAPPED
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version
 from dagster_project.lib.shops import Shop, read_shops
@@ -249,7 +250,6 @@ def _shops_in_danger(
                 ) as calm_until,
                 min(metric_date) over (partition by shop_id, metric) as first_day
             from metric_status_daily
-            where metric_date <= {LAST_DAY}
         )
 
         select
@@ -260,7 +260,8 @@ def _shops_in_danger(
             end,
             orders, delivered_orders, rate, target, is_reliable
         from days
-        where metric_date = {LAST_DAY} and status in ('breach', 'at_risk') and not higher_is_better
+        where (shop_id, metric_date) in {LAST_DAYS} and status in ('breach', 'at_risk')
+            and not higher_is_better
         order by shop_id, metric
         """
     ).fetchall()
@@ -268,7 +269,7 @@ def _shops_in_danger(
         name = f"{shops[shop_id].shop_name} ({shop_id})" if shop_id in shops else shop_id
         concern = why.get((shop_id, metric))
         text = (
-            concern_line(concern, name, orders, delivered)
+            concern_line(concern, name)
             if concern
             else f"{name}: {METRICS[metric].lower()} in {share(orders, delivered, rate)}, "
             f"target below {target:.2%}."
@@ -283,10 +284,11 @@ def _unmapped_reasons(marts: duckdb.DuckDBPyConnection) -> Iterator[Alert]:
         "where unmapped_reason is not null group by all order by all"
     ).fetchall()
     for source, reason, lines, shops in rows:
+        what, fate = UNMAPPED[source]
         yield Alert(
             Event("unmapped_reason", "", f"{source}: {reason}"),
-            f"{source} reason “{printable(reason)}”: {lines} {'line' if lines == 1 else 'lines'} "
-            f"in {shops} {'shop' if shops == 1 else 'shops'}, not counted until a setting names it",
+            f"{what} “{printable(reason)}”: {lines} {'line' if lines == 1 else 'lines'} in {shops} "
+            f"{'shop' if shops == 1 else 'shops'}, {fate} until a setting names it",
         )
 
 

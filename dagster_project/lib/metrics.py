@@ -31,5 +31,11 @@ COUNTED_PARTS = {
     "product_negative_feedback_rate": "category = 'product'",
     "service_negative_feedback_rate": "category = 'service'",
 }
+# What no setting knows of an event, and what becomes of that, by the event's source.
+UNMAPPED = {
+    "review": ("reason of an override", "passed over"),
+    "return": ("return reason", "not counted"),
+    "complaint": ("type of complaint", "counted as unclassified"),
+}
 # The share of chats answered in time, of which more is better.
 CHAT_RATE = "chat_reply_rate"

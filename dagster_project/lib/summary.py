@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dagster_project.lib.attention import LAST_DAY, concerns
+from dagster_project.lib.attention import LAST_DAY, concerns, what_then
 from dagster_project.lib.contracts import load_settings
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DataDir
@@ -28,7 +28,6 @@ from dagster_project.lib.text import printable
 _STATUS_STYLES = {"ok": "green", "at_risk": "yellow", "breach": "bold red"}
 _TOP = 3
 _IN_FULL = 2
-_NO_END = "Does not end within a window"
 
 
 def summarise(marts: duckdb.DuckDBPyConnection) -> RenderableType:
@@ -169,26 +168,23 @@ def _in_danger(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     lines = []
     for it in found[:_IN_FULL]:
         days = f"in breach since {it.breach_since} ({it.days_in_breach} days)"
+        as_of = f", as of {it.metric_date}" if it.is_frozen else ""
         lines.append(
             f"{it.shop_id}: {it.metric} {_percent(it.rate)}, target below {_percent(it.target)}; "
-            f"{days if it.breach_since else 'at risk'}."
+            f"{days if it.breach_since else 'at risk'}{as_of}."
         )
         if it.product_orders:
             name = (it.product_name or "a product without name")[:40]
             lines.append(
-                f"  Because of {name}: {it.product_orders} orders, mostly {it.top_reason}."
+                f"  Look first at {name}: in {it.product_orders} of {it.orders} orders, "
+                f"most often {it.top_reason} ({it.top_reason_orders})."
             )
-            lines.append(f"  {it.advice or 'Nothing that the seller can do about that reason.'}")
-        else:
+            if it.advice:
+                lines.append(f"  {it.advice}")
+        elif it.watched_as:
             lines.append("  No single product stands out; the top reasons are below.")
-        if it.breach_since:
-            ends = f"Ends on {it.recovery_date}" if it.recovery_date else _NO_END
-            clean = f"{it.clean_orders_to_recover:,}"
-            lines.append(f"  {ends} if nothing new happens, or after {clean} clean orders.")
-        else:
-            lines.append(
-                f"  Negative orders that still fit under the target: {it.orders_to_breach}."
-            )
+        if then := what_then(it):
+            lines.append(f"  {then}")
     others = ", ".join(f"{it.shop_id} ({it.metric} {_percent(it.rate)})" for it in found[_IN_FULL:])
     if others:
         lines.append(f"Also: {printable(others, 110)}")

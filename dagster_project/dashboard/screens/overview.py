@@ -13,7 +13,6 @@ from dagster_project.lib.charts import words
 
 _FIRST = 3
 _ALL = {"": "all"}
-_WORST_FIRST = ("breach", "at_risk", "unknown", "ok", "no_target")
 _COLUMNS = (
     Column("Shop"),
     Column("Status"),
@@ -34,7 +33,7 @@ def show() -> None:
     statuses = {shop: _status(metrics) for shop, metrics in by_shop.items()}
     about = {row["shop_id"]: row for row in ask(questions.shops)}
     _counts(statuses)
-    _attention()
+    _attention(list(statuses.values()).count("unknown"))
     view.heading(
         "All shops",
         note="Of the orders delivered in the window: NRR, those with a review of 1 or 2 stars; "
@@ -55,7 +54,9 @@ def show() -> None:
         for shop in by_shop
         if (not status or statuses[shop] == status) and search.casefold() in shop.casefold()
     ]
-    shown.sort(key=lambda shop: (_WORST_FIRST.index(statuses[shop]), -_closeness(by_shop[shop])))
+    shown.sort(
+        key=lambda shop: (attention.WORST_FIRST.index(statuses[shop]), -_closeness(by_shop[shop]))
+    )
     view.table(
         _COLUMNS,
         [_row(about[shop], by_shop[shop], statuses[shop]) for shop in shown],
@@ -85,11 +86,15 @@ def _counts(statuses: dict[str, str]) -> None:
     )
 
 
-def _attention() -> None:
+def _attention(unknown: int) -> None:
     concerns = ask(attention.concerns)
     view.heading("What needs attention first")
     if not concerns:
-        view.nothing("No shop is near a target or over it.")
+        view.nothing(
+            f"No shop is known to be near a target or over it; of {unknown:,} it is not known."
+            if unknown
+            else "No shop is near a target or over it."
+        )
         return
     view.cards([_card(it) for it in concerns[:_FIRST]], "What needs attention first")
     if len(concerns) > _FIRST:
@@ -107,8 +112,10 @@ def _to_shop(it: attention.Concern) -> Html:
 
 
 def _card(it: attention.Concern) -> Html:
-    family = "sfrr" if it.metric == "sfrr" else "nrr"
     since = f"since {view.day_text(it.breach_since)}" if it.breach_since else ""
+    as_of = f", as of {view.day_text(it.metric_date)}" if it.is_frozen else ""
+    family = it.watched_as or "nrr"
+    why, todo = "", ""
     if it.product_key and it.product_orders:
         product = view.link(
             "products",
@@ -118,30 +125,20 @@ def _card(it: attention.Concern) -> Html:
             product=it.product_key,
         )
         why = (
-            f"<b>Why</b> {product.markup}: {it.product_orders:,} orders, mostly "
-            f"{esc(words(it.top_reason or 'no reason'))}."
+            f"<p><b>Why</b> {product.markup}: {it.product_orders:,} of {it.orders:,} orders, most "
+            f"often {esc(words(it.top_reason or 'no reason'))} ({it.top_reason_orders or 0:,}).</p>"
         )
-        do = it.advice or "Nothing that the seller can do about that reason."
-        todo = f"<p><b>Do</b> {esc(do)}</p>"
-    else:
+        todo = f"<p><b>Do</b> {esc(it.advice)}</p>" if it.advice else ""
+    elif it.watched_as:
         reasons = view.link("reasons", "reasons", shop=it.shop_id, metric=family)
-        why, todo = f"<b>Why</b> No single product stands out; see the {reasons.markup}.", ""
-    if it.breach_since:
-        ends = (
-            f"Ends on {view.day_text(it.recovery_date)}"
-            if it.recovery_date
-            else "Does not end within a window"
-        )
-        then = (
-            f"{ends} if nothing new happens, or after {it.clean_orders_to_recover:,} clean orders."
-        )
-    else:
-        then = f"Negative orders that still fit under the target: {it.orders_to_breach:,}."
+        why = f"<p><b>Why</b> No single product stands out; see the {reasons.markup}.</p>"
+    then = attention.what_then(it, view.day_text)
     return Html(
         f"<h3>{_to_shop(it).markup} "
         f"{view.pill(it.status).markup}</h3>"
         f"<p>{esc(view.METRICS[it.metric])} <b>{percent(it.rate)}</b>, target below "
-        f"{percent(it.target)} {since}</p><p>{why}</p>{todo}<p><b>Then</b> {then}</p>"
+        f"{percent(it.target)} {since}{as_of}</p>{why}{todo}"
+        + (f"<p><b>Then</b> {then}</p>" if then else "")
     )
 
 
@@ -196,10 +193,8 @@ def _decisive(metric: str, metrics: dict[str, questions.Row]) -> questions.Row:
 
 
 def _status(metrics: dict[str, questions.Row]) -> str:
-    found = {row["status"] for name, row in metrics.items()}
-    if found == {"no_target", "unknown"}:
-        return "unknown"
-    return next(status for status in _WORST_FIRST if status in found)
+    found = {row["status"] for row in metrics.values()}
+    return next(status for status in attention.WORST_FIRST if status in found)
 
 
 def _closeness(metrics: dict[str, questions.Row]) -> float:

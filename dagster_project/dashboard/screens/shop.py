@@ -159,7 +159,9 @@ def _restatements(shop: str) -> None:
                 row["metric_date"],
                 view.METRICS.get(row["metric"], row["metric"]),
                 f"{row['old_numerator']:,} of {row['old_denominator']:,}",
-                f"{row['new_numerator']:,} of {row['new_denominator']:,}",
+                "no longer published"
+                if row["new_numerator"] is None
+                else f"{row['new_numerator']:,} of {row['new_denominator']:,}",
                 _CAUSES.get(row["cause"], row["cause"]),
             ]
             for row in rows

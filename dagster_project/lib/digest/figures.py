@@ -11,11 +11,11 @@ from typing import Any
 
 import duckdb
 
+from dagster_project.lib.attention import WORST_FIRST
 from dagster_project.lib.metrics import NUMERATORS
 
 WEEK_DAYS = 7
 REVIEW_METRICS = ("nrr", "nrr_seller", "nrr_product", "nrr_service")
-WORST_FIRST = ("breach", "at_risk", "unknown", "no_target", "ok")
 _TOP = 3
 
 
@@ -53,9 +53,9 @@ class Standing:
     recovery_date: date | None
 
     @property
-    def known_status(self) -> str:
-        """Its status, `unknown` where there is no rate."""
-        return self.status if self.rate is not None else "unknown"
+    def is_current(self) -> bool:
+        """Whether the shop's newest day has this rate."""
+        return self.rate is not None and self.metric_date == self.last_day
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Watched:
     orders: int
     delivered_orders: int
     top_reason: str | None
+    top_reason_orders: int | None
     advice: str | None
     platform_steps: str | None
     currency: str | None
@@ -95,15 +96,18 @@ class Comment:
 
 @dataclass(frozen=True)
 class Restated:
-    """Days of a metric that publications of the week changed; the one that moved most, in full."""
+    """Days of a metric that publications of the week changed; the one that moved most, in full.
+
+    `new_*` are None where the day is no longer published.
+    """
 
     metric: str
     days: int
     metric_date: date
     old_numerator: int
     old_denominator: int
-    new_numerator: int
-    new_denominator: int
+    new_numerator: int | None
+    new_denominator: int | None
     cause: str
 
 
@@ -139,13 +143,13 @@ class ShopFigures:
     @property
     def status(self) -> str:
         """The worst of its metrics'."""
-        found = {s.known_status for s in self.standings}
+        found = {s.status for s in self.standings}
         return next((status for status in WORST_FIRST if status in found), "unknown")
 
     def most_pressing(self, *metrics: str) -> str | None:
         """Of its metrics, or of those named, the one with the worst status; None without any."""
         found = [s for s in self.standings if not metrics or s.metric in metrics]
-        found.sort(key=lambda s: (WORST_FIRST.index(s.known_status), -(s.rate or 0), s.metric))
+        found.sort(key=lambda s: (WORST_FIRST.index(s.status), -(s.rate or 0), s.metric))
         return found[0].metric if found else None
 
 
@@ -187,7 +191,7 @@ where not s.higher_is_better and (s.metric in ('nrr', 'sfrr') or s.target is not
 _REASONS = """
 with days as (
     select shop_id, metric, max(metric_date) as metric_date
-    from reason_metrics_daily where rate is not null group by all
+    from metric_status_daily where rate is not null group by all
 )
 
 select r.shop_id, r.metric, r.reason_code, r.orders, coalesce(sum(b.orders), 0)
@@ -203,8 +207,8 @@ order by r.shop_id, r.metric, r.rank
 
 _WATCHED = """
 select
-    shop_id, metric, product_name, orders, delivered_orders, top_reason, advice, platform_steps,
-    currency, net_refunds
+    shop_id, metric, product_name, orders, delivered_orders, top_reason, top_reason_orders,
+    advice, platform_steps, currency, net_refunds
 from watchlist
 qualify row_number() over (partition by shop_id order by rank) <= $top
 order by shop_id, rank
@@ -216,8 +220,8 @@ from feedback_events as e
 inner join (
     select shop_id, max(metric_date) as last_day from shop_metrics_daily group by shop_id
 ) as d using (shop_id)
-where e.source = 'review' and e.is_negative and e.text is not null
-    and e.event_date > d.last_day - $week
+where e.source = 'review' and e.is_counted and e.text is not null
+    and e.event_date > d.last_day - $week and e.event_date <= d.last_day
 qualify row_number() over (
     partition by e.shop_id order by e.event_date desc, e.rating, e.event_id
 ) <= $top
@@ -225,31 +229,39 @@ order by e.shop_id, e.event_date desc, e.rating, e.event_id
 """
 
 _RESTATED = """
+with found as (
+    select * from metric_restatements
+    where metric in ('nrr', 'sfrr') and published_at > $since
+),
+
+days as (
+    select shop_id, metric, count(distinct metric_date) as days from found group by shop_id, metric
+)
+
 select
-    shop_id, metric, count(*) over (partition by shop_id, metric),
-    metric_date, old_numerator, old_denominator, new_numerator, new_denominator, cause
-from metric_restatements
-where metric in ('nrr', 'sfrr') and published_at > $since
+    shop_id, metric, days, metric_date, old_numerator, old_denominator, new_numerator,
+    new_denominator, cause
+from found
+inner join days using (shop_id, metric)
 qualify row_number() over (
     partition by shop_id, metric
-    order by abs(coalesce(new_numerator, 0) - old_numerator) desc,
-        abs(coalesce(new_denominator, 0) - old_denominator) desc, metric_date desc, published_at
+    order by new_numerator is null, abs(new_numerator - old_numerator) desc,
+        abs(new_denominator - old_denominator) desc, metric_date desc, published_at
 ) = 1
 order by shop_id, metric
 """
 
 _COUNTS = {
-    "refused_files": "select shop_id, count(*) from files where status = 'refused' group by 1",
+    "refused_files": "select shop_id, count(*) from files "
+    "where status in ('refused', 'withdrawn') and ingested_at > $since group by 1",
     "rejected_rows": "select shop_id, count(*) from rejected_rows group by 1",
     "unmapped_lines": "select shop_id, count(*) from feedback_events "
     "where unmapped_reason is not null and source = 'return' group by 1",
 }
 
 
-def read_figures(
-    marts: duckdb.DuckDBPyConnection, restated_since: datetime
-) -> dict[str, ShopFigures]:
-    """Each shop's figures, by shop_id; `restated_since` is when the week began."""
+def read_figures(marts: duckdb.DuckDBPyConnection, since: datetime) -> dict[str, ShopFigures]:
+    """Each shop's figures, by shop_id; `since` is when the week began, with a time zone."""
     found = {
         shop_id: ShopFigures(shop_id, day, {"nrr": nrr, "sfrr": sfrr})
         for shop_id, day, nrr, sfrr in marts.execute(_SHOPS).fetchall()
@@ -265,7 +277,7 @@ def read_figures(
     reasons = rows(_REASONS, week=WEEK_DAYS, top=_TOP)
     watched = rows(_WATCHED, top=_TOP)
     comments = rows(_COMMENTS, week=WEEK_DAYS, top=_TOP)
-    restated = rows(_RESTATED, since=restated_since)
+    restated = rows(_RESTATED, since=since)
     frozen = rows("select shop_id, rules, as_of from frozen_shops")
     counts = {name: rows(query) for name, query in _COUNTS.items()}
     for shop_id, shop in found.items():

@@ -16,12 +16,13 @@ from dagster_project.lib.digest.pictures import Pictures
 from dagster_project.lib.digest.render import as_html, as_text
 from dagster_project.lib.digest.words import Page, all_shops_page, shop_page
 from dagster_project.lib.errors import ConfigurationError
-from dagster_project.lib.publications import Version, published_at
+from dagster_project.lib.publications import Version
 from dagster_project.lib.shops import Shop
 from dagster_project.lib.status import PublishedFile, coverage
 
 ALL_SHOPS = "all-shops"
 _SHOPS_FOLDER = "shops"
+_BUILDING, _OLD = ".building-", ".old-"
 
 
 def write_digest(
@@ -37,8 +38,8 @@ def write_digest(
     if out.exists() and not (out / f"{ALL_SHOPS}.txt").is_file():
         raise ConfigurationError(f"{out} is there and is no digest; name a new folder.")
     with connect(version.folder / "marts.duckdb", read_only=True) as marts:
-        pages = _pages(marts, version, shops, now, today)
-    aside = out.with_name(f".building-{out.name}")
+        pages = _pages(marts, shops, now, today)
+    aside = out.with_name(f"{_BUILDING}{out.name}")
     shutil.rmtree(aside, ignore_errors=True)
     (aside / _SHOPS_FOLDER).mkdir(parents=True)
     names = []
@@ -47,7 +48,7 @@ def write_digest(
             path = aside / f"{name}{suffix}"
             path.write_text(text, encoding="utf-8")
             names.append(path.relative_to(aside))
-    old = out.with_name(f".old-{out.name}")
+    old = out.with_name(f"{_OLD}{out.name}")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         out.rename(old)
@@ -56,15 +57,18 @@ def write_digest(
     return [out / name for name in names]
 
 
+def litter_of(folder: Path) -> list[Path]:
+    """What a process that was killed while it wrote a digest left in a folder of digests."""
+    return [path for kind in (_BUILDING, _OLD) for path in folder.glob(f"{kind}*")]
+
+
 def _pages(
     marts: duckdb.DuckDBPyConnection,
-    version: Version,
     shops: Mapping[str, Shop],
     now: datetime,
     today: date,
 ) -> dict[str, Page]:
-    week_began = published_at(version.publication_id) - timedelta(days=WEEK_DAYS)
-    figures = read_figures(marts, week_began)
+    figures = read_figures(marts, now - timedelta(days=WEEK_DAYS))
     pictures = Pictures(marts)
     lines = {shop_id: line for shop_id, shop in figures.items() if (line := pictures.line(shop))}
     files = marts.sql("select shop_id, dataset, status, exported_at from files").fetchall()

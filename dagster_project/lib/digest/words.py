@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from dagster_project.lib.attention import Concern
+from dagster_project.lib.attention import OLD_AFTER_DAYS, WORST_FIRST, Concern
 from dagster_project.lib.digest.figures import (
     REVIEW_METRICS,
     WEEK_DAYS,
-    WORST_FIRST,
     Restated,
     ShopFigures,
     Standing,
@@ -107,7 +106,7 @@ def shop_page(
         Section("Why", lines=tuple(_whys(shop))),
         Section("What to do", lines=tuple(_advice(shop.watched))),
         Section("What comes next", lines=tuple(_outlook(shop))),
-        Section("How far to trust this", lines=tuple(_doubts(shop))),
+        Section("How far to trust this", lines=tuple(_doubts(shop, today))),
         Section("Exports to download now", lines=tuple(_due(due))),
     )
     return Page(
@@ -134,7 +133,7 @@ def all_shops_page(
         Section("In short", lines=tuple(_counted(statuses.values()))),
         Section(
             "Look here first",
-            lines=tuple(_concern(it, names, shops) for it in concerned),
+            lines=tuple(concern_line(it, _name(names, it.shop_id)) for it in concerned),
         ),
         Section(
             "All shops",
@@ -149,7 +148,7 @@ def all_shops_page(
             lines=tuple(
                 f"{_name(names, shop_id)}: {line}"
                 for shop_id, shop in shops.items()
-                for line in _doubts(shop, briefly=True)
+                for line in _doubts(shop, today, briefly=True)
             ),
         ),
         Section("Exports to download now", lines=tuple(_due_by_shop(due, names))),
@@ -181,7 +180,7 @@ def _in_short(shop: ShopFigures) -> Section:
                 f"below {s.target:.2%}" if s.target is not None else "none known",
                 _stands(s),
             ),
-            s.known_status,
+            s.status,
         )
         for s in shop.standings
     )
@@ -190,14 +189,14 @@ def _in_short(shop: ShopFigures) -> Section:
 
 def _verdict(shop: ShopFigures) -> str:
     """What the owner has to know if nothing else is read."""
-    worst = [s for s in shop.standings if s.known_status == shop.status]
+    worst = [s for s in shop.standings if s.status == shop.status]
     names = "; ".join(METRICS[s.metric].lower() for s in worst)
     is_sure = any(s.is_reliable for s in worst)
     return {
         "breach": f"{'Act now, over' if is_sure else 'By few orders over'} the target: {names}.",
         "at_risk": f"{'Be careful, close' if is_sure else 'By few orders close'} to the target: "
         f"{names}.",
-        "ok": "All is under its target.",
+        "ok": "Under every target that is known here.",
         "no_target": "No target of the platform is known here; watch how the shares move.",
         "unknown": f"Not known at present: {names}; see below which exports are missing.",
     }[shop.status]
@@ -271,7 +270,7 @@ def _whys(shop: ShopFigures) -> Iterable[str]:
 
 
 def _product(w: Watched) -> str:
-    reason = f", mostly “{_reason(w.top_reason)}”" if w.top_reason else ""
+    reason = f", {w.top_reason_orders} because of “{_reason(w.top_reason)}”" if w.top_reason else ""
     money = (
         f"; {w.net_refunds:,.2f} {w.currency} asked back" if w.net_refunds and w.currency else ""
     )
@@ -300,7 +299,7 @@ def _outlook(shop: ShopFigures) -> Iterable[str]:
     """Of each metric with a target what it would take; of the most pressing ones what to expect."""
     pressing = (shop.most_pressing(*REVIEW_METRICS), shop.most_pressing("sfrr"))
     for s in shop.standings:
-        if s.rate is None:
+        if not s.is_current:
             continue
         parts = []
         if s.status == "breach":
@@ -309,18 +308,21 @@ def _outlook(shop: ShopFigures) -> Iterable[str]:
             parts.append(_room(s.orders_to_breach))
         if s.metric in pressing and s.next_orders is not None:
             parts.append(_expected(s))
-        if parts:
-            yield f"{METRICS[s.metric]}: {' '.join(parts)}"
+        if any(parts):
+            yield f"{METRICS[s.metric]}: {' '.join(part for part in parts if part)}"
 
 
 def _way_back(recovery_date: date | None, clean_orders: int | None) -> str:
-    clean = f", or after {_orders(clean_orders, 'more ')} without trouble" if clean_orders else ""
-    if recovery_date is None:
-        return f"not under the target again within a window, whatever happens{clean}."
-    return f"under the target again on {day_words(recovery_date)} if nothing bad happens{clean}."
+    clean = f"after {_orders(clean_orders, 'more ')} without trouble" if clean_orders else ""
+    if recovery_date is not None:
+        until = f"on {day_words(recovery_date)} if nothing bad happens"
+        return f"under the target again {until}{f', or {clean}' if clean else ''}."
+    return f"not under the target again by waiting alone, but {clean}." if clean else ""
 
 
 def _room(orders: int | None) -> str:
+    if orders is None:
+        return ""
     if not orders:
         return "no room left, the next bad order goes over the target."
     fit = "fits" if orders == 1 else "fit"
@@ -340,8 +342,11 @@ def _expected(s: Standing) -> str:
     )
 
 
-def _doubts(shop: ShopFigures, *, briefly: bool = False) -> Iterable[str]:
+def _doubts(shop: ShopFigures, today: date, *, briefly: bool = False) -> Iterable[str]:
     """What an owner must know before believing the figures."""
+    age = (today - shop.last_day).days
+    if age > OLD_AFTER_DAYS:
+        yield f"These figures end {_days(age)} ago, and so tell nothing of the days since."
     if shop.frozen:
         until = (
             f"are those of {day_words(shop.frozen.as_of)}" if shop.frozen.as_of else "are missing"
@@ -378,7 +383,10 @@ def _doubts(shop: ShopFigures, *, briefly: bool = False) -> Iterable[str]:
         yield f"{lines} {have} a reason that no setting knows yet, and so counts for nothing."
     if shop.refused_files:
         count = shop.refused_files
-        yield f"{_files(count)} could not be used and {'is' if count == 1 else 'are'} left out."
+        yield (
+            f"{_files(count)} that came in the last {_days(WEEK_DAYS)} could not be used and "
+            f"{'is' if count == 1 else 'are'} left out."
+        )
     if shop.rejected_rows:
         yield f"{shop.rejected_rows:,} rows of the exports could not be read and are left out."
     if briefly:
@@ -396,11 +404,15 @@ _EXPORTS = {"nrr": "reviews", "sfrr": "returns"}
 
 
 def _restated(r: Restated) -> str:
+    became = (
+        "is no longer published"
+        if r.new_numerator is None
+        else f"became {r.new_numerator} of {r.new_denominator:,} orders"
+    )
     return (
         f"Earlier figures of {_FAMILY[r.metric]} were corrected for {_days(r.days)} because "
         f"{_CAUSES.get(r.cause, r.cause)}; on {day_words(r.metric_date)}, for example, "
-        f"{r.old_numerator} of {r.old_denominator:,} became "
-        f"{r.new_numerator} of {r.new_denominator:,} orders."
+        f"{r.old_numerator} of {r.old_denominator:,} {became}."
     )
 
 
@@ -446,20 +458,26 @@ def _counted(statuses: Iterable[str]) -> Iterable[str]:
             yield f"{count} of {_shops(len(found))}: {_STATUSES[status]}"
 
 
-def concern_line(it: Concern, name: str, orders: int | None, delivered_orders: int | None) -> str:
+def concern_line(it: Concern, name: str) -> str:
     """A shop's concern in a few sentences: what, since when, why, what to do, what then."""
     since = f" since {day_words(it.breach_since)}" if it.breach_since else ""
-    now = share(orders, delivered_orders, it.rate)
+    as_of = f", as of {day_words(it.metric_date)}" if it.is_frozen else ""
+    now = share(it.orders, it.delivered_orders, it.rate)
     parts = [
         f"{name}: {METRICS[it.metric].lower()} in {now}, target below {it.target:.2%}; "
-        f"{_STATUSES[it.status]}{since}."
+        f"{_STATUSES[it.status]}{since}{as_of}."
     ]
     if it.product_orders:
-        reason = f", because of “{_reason(it.top_reason)}”" if it.top_reason else ""
-        parts.append(
-            f"Mostly {_product_name(it.product_name)}: {_orders(it.product_orders)}{reason}."
+        reason = (
+            f", {it.top_reason_orders} because of “{_reason(it.top_reason)}”"
+            if it.top_reason
+            else ""
         )
-    else:
+        parts.append(
+            f"Look first at {_product_name(it.product_name)}: "
+            f"in {it.product_orders} of these orders{reason}."
+        )
+    elif it.watched_as:
         parts.append("No single product stands out.")
     if it.advice:
         parts.append(f"To do: {it.advice}")
@@ -468,14 +486,9 @@ def concern_line(it: Concern, name: str, orders: int | None, delivered_orders: i
         if it.breach_since
         else _room(it.orders_to_breach)
     )
-    parts.append(then[0].upper() + then[1:])
+    if then:
+        parts.append(then[0].upper() + then[1:])
     return " ".join(parts)
-
-
-def _concern(it: Concern, names: Mapping[str, str], shops: Mapping[str, ShopFigures]) -> str:
-    standing = shops[it.shop_id].standing(it.metric)
-    orders = (standing.orders, standing.delivered_orders) if standing else (None, None)
-    return concern_line(it, _name(names, it.shop_id), *orders)
 
 
 def _overview(shop: ShopFigures, name: str, line: Chart | None) -> Row:
