@@ -20,6 +20,7 @@ from dagster_project.lib import charts, questions
 from dagster_project.lib.downloads import as_csv, as_workbook, cell_text
 from dagster_project.lib.metrics import NUMERATORS
 from dagster_project.lib.publications import current
+from dagster_project.lib.text import day_words, spreadsheet_safe
 from tests.support import Published
 
 DAY = date(2026, 10, 31)
@@ -155,6 +156,8 @@ def test_a_rate_is_drawn_with_its_target_and_marks_what_is_to_mind() -> None:
     assert ">stale<" in svg
     assert "Restated: 3 of 999 until 2 Nov 2026 (file)" in svg
     assert "4 of 1,000" in svg
+    assert "Data: complete" in svg
+    assert "the files end before this day" in chart.to_json()
     assert "Expected on 2 Nov 2026: 0.60%" in chart.to_dict()["description"]
     plain = _drawn(charts.rate_over_time(_days(target=None), name="NRR", width=500))
     assert "target: below" not in plain
@@ -187,6 +190,19 @@ def test_names_in_charts_are_no_markup() -> None:
     row = {"orders": 3, "share": 0.5, "is_counted": True, "category": evil, "reason_code": evil}
     assert "<script" not in _drawn(charts.reasons_pareto([row], width=300))
     assert "<script" not in charts.sparkline([0.1, 0.2], label=evil)
+
+
+def test_a_bar_that_does_not_count_blames_nobody() -> None:
+    row = {"orders": 3, "share": None, "is_counted": False, "category": "other",
+           "reason_code": "unmapped"}  # fmt: skip
+    svg = _drawn(charts.reasons_pareto([row], width=300))
+    assert "Counts: not counted" in svg
+    assert "seller" not in svg
+
+
+def test_a_day_is_written_as_people_do() -> None:
+    assert day_words(date(2026, 11, 6)) == "6 Nov 2026"
+    assert day_words(None) == "an unknown day"
 
 
 def test_a_sparkline_has_a_gap_where_there_is_no_rate() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from datetime import date
 
 # A name in a messenger: behind the messenger's when it is no plain word, or behind an @.
 _HANDLE = (
@@ -38,6 +40,11 @@ def printable(text: str, limit: int = 120) -> str:
     """Outside text made safe for a line of a message: control characters shown, cut at `limit`."""
     shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def day_words(day: date | None) -> str:
+    """A day as people write it: `6 Nov 2026`."""
+    return f"{day.day} {day:%b %Y}" if day else "an unknown day"
 
 
 # What messengers and mail programs read as markup, a mention or a link, and what looks the same.
