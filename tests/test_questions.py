@@ -212,7 +212,7 @@ def test_a_sparkline_has_a_gap_where_there_is_no_rate() -> None:
 
 # --- downloads ------------------------------------------------------------------------------------
 
-EVIL = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", '=HYPERLINK("http://x")', "fine"]
+EVIL = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx", '=HYPERLINK("http://x")', "fine"]
 
 
 def test_no_cell_that_is_taken_away_is_a_formula() -> None:
@@ -222,7 +222,7 @@ def test_no_cell_that_is_taken_away_is_a_formula() -> None:
     assert header == names
     assert [line[0] for line in lines] == [f"'{text}" for text in EVIL[:-1]] + ["fine"]
     assert {line[1] for line in lines} == {"-0.5"}
-    book = as_workbook(names, rows, "rows")
+    book = as_workbook(names, rows)
     sheet = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0)
     assert [row[1:] for row in sheet.to_python()[1:]] == [[-0.5, DAY]] * len(EVIL)
     with zipfile.ZipFile(io.BytesIO(book)) as parts:
@@ -232,9 +232,38 @@ def test_no_cell_that_is_taken_away_is_a_formula() -> None:
     assert 'quotePrefix="1"' in styles
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["ok;=1+1", "ok;=1+1;", 'ok;"=1+1;', "ok;\t@x;", "a\n=1+1\nb", "a\r\n-1;", ";+1;", 'x"=1;;=1'],
+)
+@pytest.mark.parametrize("before", [None, 5, -0.5, "a", "a;"])
+def test_no_part_of_a_cell_is_a_formula_where_semicolons_part_cells(
+    text: str, before: object
+) -> None:
+    rows = [{"before": before, "text": text, "after": text}] * 2
+    written = as_csv(list(rows[0]), rows).decode("utf-8-sig")
+    cells = [cell for line in csv.reader(io.StringIO(written, newline=""), delimiter=";")
+             for cell in line]  # fmt: skip
+    assert len(cells) > len(rows)
+    assert not [cell for cell in cells if cell.lstrip("\t\r\n").startswith(("=", "+", "@", "-1"))]
+
+
+def test_texts_are_quoted_and_numbers_are_not() -> None:
+    row = {"text": "a;b", "flag": True, "day": DAY, "rate": 0.5, "orders": 3, "none": None}
+    assert as_csv(list(row), [row]).decode("utf-8-sig").splitlines()[1] == (
+        '"a;b","true","2026-10-31",0.5,3,""'
+    )
+
+
+def test_long_texts_are_made_safe_in_time() -> None:
+    text = '\n";' * 300_000
+    assert spreadsheet_safe(text) == f"'{text}"
+    assert spreadsheet_safe("fine, 2-3 days; a = b") == "fine, 2-3 days; a = b"
+
+
 def test_order_numbers_keep_every_digit_in_a_workbook() -> None:
     rows = [{"order_id": "577000000000000123456", "text": None, "is_counted": True}]
-    book = as_workbook(list(rows[0]), rows, "orders")
+    book = as_workbook(list(rows[0]), rows)
     sheet = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0)
     assert sheet.to_python()[1] == ["577000000000000123456", "", True]
 
