@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -122,6 +125,59 @@ def test_what_is_looked_for_is_text_and_no_pattern(con: questions.Connection) ->
     assert questions.events(con, SHOP, day=DAY, search="%") == []
     assert questions.events(con, "' or 1=1 --", day=DAY) == []
     assert questions.products(con, SHOP, "nrr", DAY, search="' or ''='") == []
+
+
+def test_a_product_is_asked_for_by_its_whole_key(con: questions.Connection) -> None:
+    key = questions.products(con, SHOP, "nrr", DAY, limit=1)[0]["product_key"]
+    part = key[:-1]
+    assert len(questions.products(con, SHOP, "nrr", DAY, search=part)) > 0
+    assert questions.products(con, SHOP, "nrr", DAY, product=part) == []
+    (row,) = questions.products(con, SHOP, "nrr", DAY, product=key)
+    assert row["product_key"] == key
+
+
+@pytest.mark.parametrize("state", ["ok", "stale", "not_loaded"])
+def test_no_rate_is_made_where_the_shop_has_none(published: Published, state: str) -> None:
+    version = current(published.data)
+    assert version
+    with questions.publication(version) as con:
+        no_rate = "sfrr" if state == "ok" else "null::double"
+        for table, columns in (
+            ("shop_metrics_daily", f"'{state}' as sfrr_state, {no_rate} as sfrr"),
+            ("product_metrics_daily", f"{no_rate} as sfrr"),
+        ):
+            con.execute(
+                f"create temp view {table} as select * replace ({columns}) from memory.main.{table}"
+            )
+        assert questions.state(con, SHOP, "sfrr", DAY) == state
+        assert questions.state(con, SHOP, "nrr", DAY) == "ok"
+        key = questions.products(con, SHOP, "sfrr", DAY, order="orders")[0]["product_key"]
+        reasons = questions.reasons(con, SHOP, "sfrr", DAY, key)
+        products = questions.reason_products(con, SHOP, "sfrr", reasons[0]["reason_code"], DAY)
+        rates = [row["rate"] for row in reasons + products]
+        assert len(rates) > 1
+        assert {rate is not None for rate in rates} == {state == "ok"}
+        days = questions.product_days(con, SHOP, "sfrr", key, DAY - timedelta(3), DAY)
+        assert [row["state"] for row in days] == [state] * 4
+
+
+def test_moments_are_in_utc_wherever_the_machine_stands(published: Published) -> None:
+    ask = (
+        "from dagster_project.lib import publications, questions\n"
+        "from dagster_project.lib.paths import DataDir\n"
+        "with questions.publication(publications.current(DataDir.default())) as con:\n"
+        "    for asked in (con, con.cursor()):\n"
+        "        print(questions.gates(asked)[0]['checked_at'])\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", ask],
+        env=os.environ | {"TZ": "Asia/Bangkok", "FEEDBACK_DATA_DIR": str(published.data.root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    moments = [datetime.fromisoformat(line) for line in said.stdout.splitlines()]
+    assert [moment.utcoffset() for moment in moments] == [timedelta(0)] * 2
 
 
 # --- charts ---------------------------------------------------------------------------------------

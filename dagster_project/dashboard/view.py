@@ -225,6 +225,16 @@ def chart(drawn: alt.LayerChart, *, key: str) -> None:
     st.vega_lite_chart(spec=spec, theme=None, key=key)
 
 
+def no_negative_order(state: str) -> str:
+    """What stands where a shop or product has no negative order: why none is known, if so."""
+    if state == "ok":
+        return "No negative order in this window."
+    return (
+        f"No negative order is known, and no rate: {NO_RATE[state]}. `feedback status` says "
+        "which exports to download."
+    )
+
+
 def reasons_text(reasons: Sequence[Mapping[str, Any]], most: int = 3) -> str:
     """The first few reasons as one line."""
     return ", ".join(f"{words(row['reason_code'])} {row['orders']}" for row in reasons[:most])
