@@ -21,7 +21,7 @@ from dagster_project.lib.descriptions import describe_mart
 from dagster_project.lib.paths import PROJECT_ROOT, DataDir
 from dagster_project.lib.publications import current, switch
 from dagster_project.lib.published_version import LEDGER_TABLES, MARTS
-from tests.support import Published, client_environment
+from tests.support import FEEDBACK, Published, client_environment
 
 PAGES = PROJECT_ROOT / "docs" / "connect"
 FIGURES = (
@@ -237,7 +237,7 @@ def home(data: DataDir, tmp_path: Path) -> Path:
     return home
 
 
-def done_in(home: Path, *command: str, programs: Path | None = None) -> str:
+def done_in(home: Path, *command: str, programs: str = "") -> str:
     path = f"{programs}:{os.environ['PATH']}" if programs else os.environ["PATH"]
     done = subprocess.run(
         command,
@@ -289,7 +289,7 @@ def test_what_the_page_for_polars_shows_is_what_sql_says(home: Path, data: DataD
 def test_what_pages_say_in_the_shell_runs(home: Path, data: DataDir, page: str) -> None:
     programs = client_environment("duckdb-1.5")
     for block in blocks(page, "sh"):
-        done_in(home, "bash", "-euc", block, programs=programs)
+        done_in(home, "bash", "-euc", block, programs=f"{programs}:{FEEDBACK.parent}")
     written = home / (
         "worst-products.csv" if page == "duckdb-cli.md" else "for-excel/shop_metrics_daily.csv"
     )

@@ -211,6 +211,10 @@ def test_every_page_is_drawn_whole_and_accessible(
 ) -> None:
     page = open_page(f"{site.url}/{path}", size)
     assert "as of 31 Oct 2026" in body(page)
+    assert_whole_and_accessible(page)
+
+
+def assert_whole_and_accessible(page: Page) -> None:
     assert page.locator('[data-testid="stException"]').count() == 0
     assert "cannot be read" not in body(page)
     wide = page.evaluate(
@@ -283,6 +287,13 @@ def test_why_a_shop_has_no_rate_is_said(site: Site, open_page: Callable[..., Pag
     assert "no file was ever loaded" in rows[MESSY_SHOP]["NRR"]
     page = open_page(f"{site.url}/shop?shop={MESSY_SHOP}")
     assert "no file of it was ever loaded" in body(page)
+    page = open_page(f"{site.url}/products?shop={MESSY_SHOP}")
+    assert {row["Rate"] for row in table(page, "Products")} == {"–\nno file was ever loaded"}
+    page.locator('.scroll[aria-label="Products"]').get_by_role("link").first.click()
+    page.get_by_text("orders; no file was ever loaded").wait_for()
+    assert body(settled(page)).count("No negative order is known, and no rate") == 2
+    page = open_page(f"{site.url}/reasons?shop={MESSY_SHOP}")
+    assert "No negative order is known, and no rate: no file was ever loaded" in body(page)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -373,11 +384,39 @@ def test_a_product_shows_its_advice_reasons_and_variations(
     settled(page)
     assert advice in body(page)
     assert f"{orders:,} of {delivered:,} orders" in body(page)
+    assert_whole_and_accessible(page)
+    assert_whole_and_accessible(open_page(page.url, PHONE))
     named = sum(int(row["Orders"]) for row in table(page, "Variations"))
     assert named >= orders
     page.get_by_role("link", name="The orders behind it").click()
     page.wait_for_url("**/orders*")
-    page.get_by_text(re.compile(rf"on {orders} orders")).wait_for()
+    page.get_by_text(re.compile(rf"on {orders} orders.*with the product “{name}”")).wait_for()
+
+
+def test_a_product_is_found_by_its_whole_key_and_by_no_part(
+    own_site: Site, open_page: Callable[..., Page]
+) -> None:
+    shop, metric, key, advice = own_site.ask(
+        "select shop_id, metric, product_key, advice from watchlist where advice is not null "
+        "order by shop_id, rank limit 1"
+    )[0]
+    part, long = key[:-1], f"name:{'long ' * 100}end"
+    republish(
+        own_site.data,
+        "20300101T000000000000",
+        product_metrics_daily="select * from product_metrics_daily union all select * replace ("
+        f"unnest(['{part}', '{long}']) as product_key, 'another' as product_name) "
+        f"from product_metrics_daily where shop_id = '{shop}' and product_key = '{key}'",
+    )
+    asked = {"shop": shop, "metric": metric}
+    page = open_page(f"{own_site.url}/products?{urlencode(asked | {'product': part})}")
+    page.get_by_role("heading", name="another").wait_for()
+    assert advice not in body(page)
+    assert "threshold" not in body(page)
+    page = open_page(f"{own_site.url}/products?{urlencode(asked | {'q': 'long long'})}")
+    page.get_by_role("link", name="another", exact=True).click()
+    page.get_by_role("heading", name="another").wait_for()
+    assert filters_of(page)["product"] == long
 
 
 @pytest.mark.parametrize("metric", ["nrr", "sfrr"])
@@ -432,6 +471,22 @@ def test_the_orders_behind_a_figure_are_as_many_as_it_says(
     assert len({row["Order"] for row in shown}) == orders
     assert {row["Counts"] for row in shown} == {"yes"}
     assert f"on {orders:,} orders in the" in body(page)
+    assert "only those" not in body(page)
+
+
+def test_what_narrows_the_orders_is_said(site: Site, open_page: Callable[..., Page]) -> None:
+    ((reason, order),) = site.ask(
+        "select reason_code, order_id from feedback_events "
+        "where shop_id = ? and source = 'return' and is_counted and event_date <= cast(? as date) "
+        "and delivered_date between cast(? as date) - 29 and cast(? as date) limit 1",
+        SHOP, DAY, DAY, DAY,
+    )  # fmt: skip
+    asked = urlencode({"shop": SHOP, "metric": "sfrr", "reason": reason, "q": order})
+    page = open_page(f"{site.url}/orders?{asked}")
+    assert (
+        "on 1 orders in the SFRR of the window that ends on 31 Oct 2026; only those with the "
+        f"reason “{reason.replace('_', ' ')}” and the text “{order}”." in body(page)
+    )
 
 
 def test_data_quality_tells_gates_files_rejects_and_unknown_texts(
@@ -536,8 +591,8 @@ def test_a_link_that_cannot_be_shown_falls_back_with_a_word(
 ) -> None:
     page = open_page(f"{site.url}/{path}?{urlencode(filters)}")
     page.get_by_text(word).first.wait_for()
-    assert page.locator('[data-testid="stException"]').count() == 0
     assert "Traceback" not in body(page)
+    assert_whole_and_accessible(settled(page))
 
 
 # --- downloads ------------------------------------------------------------------------------------
@@ -682,7 +737,7 @@ def test_a_program_that_holds_the_database_for_writing_neither_waits_nor_is_wait
 def test_hostile_names_and_texts_are_shown_as_they_are(
     own_site: Site, open_page: Callable[..., Page]
 ) -> None:
-    evil = "=1+1<img src=x onerror=alert(1)>`code` [x](javascript:alert(1)) \x1b[31m"
+    evil = "=1+1[:*?]'<img src=x onerror=alert(1)>`code` [x](javascript:alert(1)) \x1b[31m"
     quoted = "'" + evil.replace("'", "''") + "'"
     columns = {
         "product_metrics_daily": "product_name",
@@ -736,6 +791,17 @@ def test_restated_stale_and_frozen_days_are_marked(
         f"'sfrr' and shop_id = '{SHOP}' then null else rate end as rate, "
         "case when metric_date > '2026-10-28' and metric = 'sfrr' "
         f"and shop_id = '{SHOP}' then 'stale' else state end as state) from metric_status_daily",
+        shop_metrics_daily="select * replace (case when metric_date > '2026-10-28' "
+        f"and shop_id = '{SHOP}' then 'stale' else sfrr_state end as sfrr_state) "
+        "from shop_metrics_daily",
+        **{
+            name: f"select * replace (case when metric_date <= '2026-10-28' or shop_id <> '{SHOP}' "
+            f"or {is_other} then {rate} end as {rate}) from {name}"
+            for name, rate, is_other in (
+                ("product_metrics_daily", "sfrr", "false"),
+                ("reason_metrics_daily", "rate", "metric <> 'sfrr'"),
+            )
+        },
     )
     page = open_page(f"{own_site.url}/shop?shop={SHOP}")
     text = body(page)
@@ -753,6 +819,19 @@ def test_restated_stale_and_frozen_days_are_marked(
     }
     assert "stays as of 31 Oct 2026" in overview[SHOP]["Shop"]
     assert "the files end before this day" in overview[SHOP]["SFRR"]
+    assert_whole_and_accessible(page)
+    asked = urlencode({"shop": SHOP, "metric": "sfrr"})
+    page = open_page(f"{own_site.url}/reasons?{asked}")
+    assert "There is no SFRR on that day: the files end before this day" in body(page)
+    for name in ("All reasons", "Products with this reason"):
+        assert {row["Of delivered"].split("\n")[0] for row in table(page, name)} == {"–"}
+    assert_whole_and_accessible(page)
+    page = open_page(f"{own_site.url}/products?{asked}&order=orders")
+    assert {row["Rate"] for row in table(page, "Products")} == {"–\nthe files end before this day"}
+    page.locator('.scroll[aria-label="Products"]').get_by_role("link").first.click()
+    page.get_by_text("orders; the files end before this day").wait_for()
+    settled(page).locator("svg text", has_text="stale").first.wait_for()
+    assert_whole_and_accessible(page)
 
 
 def test_a_publication_without_shops_says_what_to_do(

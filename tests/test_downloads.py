@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -58,10 +60,31 @@ def test_all_shops_are_written_without_a_shop(published: Published, tmp_path: Pa
 
 def test_cells_that_look_like_formulas_stay_text(tmp_path: Path) -> None:
     rows = [{"name": "=1+1", "change": -0.5}]
-    assert as_csv(["name", "change"], rows).decode("utf-8-sig") == "name,change\r\n'=1+1,-0.5\r\n"
+    assert as_csv(["name", "change"], rows).decode("utf-8-sig") == (
+        '"name","change"\r\n"\'=1+1",-0.5\r\n'
+    )
     path = tmp_path / "x.xlsx"
-    path.write_bytes(as_workbook(["name", "change"], rows, "x"))
+    path.write_bytes(as_workbook(["name", "change"], rows))
     assert CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python()[1] == ["=1+1", -0.5]
+
+
+def test_a_full_disk_leaves_what_was_there(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def until_full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    version = current(published.data)
+    assert version is not None
+    write_table(version, "watchlist", None, tmp_path / "x.csv")
+    before = (tmp_path / "x.csv").read_bytes()
+    monkeypatch.setattr(Path, "write_bytes", until_full)
+    with pytest.raises(OSError, match="No space"):
+        write_table(version, "files", None, tmp_path / "x.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+    assert (tmp_path / "x.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -20,6 +23,7 @@ from dagster_project.lib import charts, questions
 from dagster_project.lib.downloads import as_csv, as_workbook, cell_text
 from dagster_project.lib.metrics import NUMERATORS
 from dagster_project.lib.publications import current
+from dagster_project.lib.text import day_words, spreadsheet_safe
 from tests.support import Published
 
 DAY = date(2026, 10, 31)
@@ -123,6 +127,59 @@ def test_what_is_looked_for_is_text_and_no_pattern(con: questions.Connection) ->
     assert questions.products(con, SHOP, "nrr", DAY, search="' or ''='") == []
 
 
+def test_a_product_is_asked_for_by_its_whole_key(con: questions.Connection) -> None:
+    key = questions.products(con, SHOP, "nrr", DAY, limit=1)[0]["product_key"]
+    part = key[:-1]
+    assert len(questions.products(con, SHOP, "nrr", DAY, search=part)) > 0
+    assert questions.products(con, SHOP, "nrr", DAY, product=part) == []
+    (row,) = questions.products(con, SHOP, "nrr", DAY, product=key)
+    assert row["product_key"] == key
+
+
+@pytest.mark.parametrize("state", ["ok", "stale", "not_loaded"])
+def test_no_rate_is_made_where_the_shop_has_none(published: Published, state: str) -> None:
+    version = current(published.data)
+    assert version
+    with questions.publication(version) as con:
+        no_rate = "sfrr" if state == "ok" else "null::double"
+        for table, columns in (
+            ("shop_metrics_daily", f"'{state}' as sfrr_state, {no_rate} as sfrr"),
+            ("product_metrics_daily", f"{no_rate} as sfrr"),
+        ):
+            con.execute(
+                f"create temp view {table} as select * replace ({columns}) from memory.main.{table}"
+            )
+        assert questions.state(con, SHOP, "sfrr", DAY) == state
+        assert questions.state(con, SHOP, "nrr", DAY) == "ok"
+        key = questions.products(con, SHOP, "sfrr", DAY, order="orders")[0]["product_key"]
+        reasons = questions.reasons(con, SHOP, "sfrr", DAY, key)
+        products = questions.reason_products(con, SHOP, "sfrr", reasons[0]["reason_code"], DAY)
+        rates = [row["rate"] for row in reasons + products]
+        assert len(rates) > 1
+        assert {rate is not None for rate in rates} == {state == "ok"}
+        days = questions.product_days(con, SHOP, "sfrr", key, DAY - timedelta(3), DAY)
+        assert [row["state"] for row in days] == [state] * 4
+
+
+def test_moments_are_in_utc_wherever_the_machine_stands(published: Published) -> None:
+    ask = (
+        "from dagster_project.lib import publications, questions\n"
+        "from dagster_project.lib.paths import DataDir\n"
+        "with questions.publication(publications.current(DataDir.default())) as con:\n"
+        "    for asked in (con, con.cursor()):\n"
+        "        print(questions.gates(asked)[0]['checked_at'])\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", ask],
+        env=os.environ | {"TZ": "Asia/Bangkok", "FEEDBACK_DATA_DIR": str(published.data.root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    moments = [datetime.fromisoformat(line) for line in said.stdout.splitlines()]
+    assert [moment.utcoffset() for moment in moments] == [timedelta(0)] * 2
+
+
 # --- charts ---------------------------------------------------------------------------------------
 
 
@@ -155,6 +212,8 @@ def test_a_rate_is_drawn_with_its_target_and_marks_what_is_to_mind() -> None:
     assert ">stale<" in svg
     assert "Restated: 3 of 999 until 2 Nov 2026 (file)" in svg
     assert "4 of 1,000" in svg
+    assert "Data: complete" in svg
+    assert "the files end before this day" in chart.to_json()
     assert "Expected on 2 Nov 2026: 0.60%" in chart.to_dict()["description"]
     plain = _drawn(charts.rate_over_time(_days(target=None), name="NRR", width=500))
     assert "target: below" not in plain
@@ -189,6 +248,19 @@ def test_names_in_charts_are_no_markup() -> None:
     assert "<script" not in charts.sparkline([0.1, 0.2], label=evil)
 
 
+def test_a_bar_that_does_not_count_blames_nobody() -> None:
+    row = {"orders": 3, "share": None, "is_counted": False, "category": "other",
+           "reason_code": "unmapped"}  # fmt: skip
+    svg = _drawn(charts.reasons_pareto([row], width=300))
+    assert "Counts: not counted" in svg
+    assert "seller" not in svg
+
+
+def test_a_day_is_written_as_people_do() -> None:
+    assert day_words(date(2026, 11, 6)) == "6 Nov 2026"
+    assert day_words(None) == "an unknown day"
+
+
 def test_a_sparkline_has_a_gap_where_there_is_no_rate() -> None:
     assert charts.sparkline([0.1, 0.2, None, 0.3, 0.2], label="x").count("<polyline") == 2
     assert charts.sparkline([], label="x").startswith("<svg")
@@ -196,7 +268,7 @@ def test_a_sparkline_has_a_gap_where_there_is_no_rate() -> None:
 
 # --- downloads ------------------------------------------------------------------------------------
 
-EVIL = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", '=HYPERLINK("http://x")', "fine"]
+EVIL = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx", '=HYPERLINK("http://x")', "fine"]
 
 
 def test_no_cell_that_is_taken_away_is_a_formula() -> None:
@@ -206,7 +278,7 @@ def test_no_cell_that_is_taken_away_is_a_formula() -> None:
     assert header == names
     assert [line[0] for line in lines] == [f"'{text}" for text in EVIL[:-1]] + ["fine"]
     assert {line[1] for line in lines} == {"-0.5"}
-    book = as_workbook(names, rows, "rows")
+    book = as_workbook(names, rows)
     sheet = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0)
     assert [row[1:] for row in sheet.to_python()[1:]] == [[-0.5, DAY]] * len(EVIL)
     with zipfile.ZipFile(io.BytesIO(book)) as parts:
@@ -216,9 +288,38 @@ def test_no_cell_that_is_taken_away_is_a_formula() -> None:
     assert 'quotePrefix="1"' in styles
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["ok;=1+1", "ok;=1+1;", 'ok;"=1+1;', "ok;\t@x;", "a\n=1+1\nb", "a\r\n-1;", ";+1;", 'x"=1;;=1'],
+)
+@pytest.mark.parametrize("before", [None, 5, -0.5, "a", "a;"])
+def test_no_part_of_a_cell_is_a_formula_where_semicolons_part_cells(
+    text: str, before: object
+) -> None:
+    rows = [{"before": before, "text": text, "after": text}] * 2
+    written = as_csv(list(rows[0]), rows).decode("utf-8-sig")
+    cells = [cell for line in csv.reader(io.StringIO(written, newline=""), delimiter=";")
+             for cell in line]  # fmt: skip
+    assert len(cells) > len(rows)
+    assert not [cell for cell in cells if cell.lstrip("\t\r\n").startswith(("=", "+", "@", "-1"))]
+
+
+def test_texts_are_quoted_and_numbers_are_not() -> None:
+    row = {"text": "a;b", "flag": True, "day": DAY, "rate": 0.5, "orders": 3, "none": None}
+    assert as_csv(list(row), [row]).decode("utf-8-sig").splitlines()[1] == (
+        '"a;b","true","2026-10-31",0.5,3,""'
+    )
+
+
+def test_long_texts_are_made_safe_in_time() -> None:
+    text = '\n";' * 300_000
+    assert spreadsheet_safe(text) == f"'{text}"
+    assert spreadsheet_safe("fine, 2-3 days; a = b") == "fine, 2-3 days; a = b"
+
+
 def test_order_numbers_keep_every_digit_in_a_workbook() -> None:
     rows = [{"order_id": "577000000000000123456", "text": None, "is_counted": True}]
-    book = as_workbook(list(rows[0]), rows, "orders")
+    book = as_workbook(list(rows[0]), rows)
     sheet = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0)
     assert sheet.to_python()[1] == ["577000000000000123456", "", True]
 

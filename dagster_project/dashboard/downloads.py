@@ -25,7 +25,7 @@ def offer(name: str, columns: Sequence[str], rows: Callable[[], list[Row]]) -> N
     )
     right.download_button(
         "XLSX",
-        lambda: as_workbook(columns, rows(), name[:31]),
+        lambda: as_workbook(columns, rows()),
         file_name=f"{name}.xlsx",
         mime=XLSX_TYPE,
         key=f"_xlsx_{name}",

@@ -116,7 +116,7 @@ def text(label: str, name: str, hint: str) -> str:
 
 def hidden(name: str, label: str) -> str:
     """A filter that only links set; shown with a way to lift it."""
-    value = (_said(name) or "")[:200]
+    value = _said(name) or ""
     if value and st.button(f"Without {label}", key=f"_lift_{name}", icon=":material/close:"):
         _say(name, "")
         st.rerun()

@@ -18,9 +18,10 @@ from dagster_project.lib import attention, questions
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version, current, published_at
 
+ICON = Path(__file__).with_name("icon.svg")
+
 # Bounds of the server's memory: what DuckDB may take for each of two versions (the one looked at
 # and, around a swap, the one before), and how many answers are kept for how long.
-ICON = Path(__file__).with_name("icon.svg")
 _MEMORY = "512MB"
 _VERSIONS = 2
 _ANSWERS = 256

@@ -18,8 +18,8 @@ from urllib.parse import quote, urlencode
 import altair as alt
 import streamlit as st
 
-from dagster_project.lib.charts import sparkline, words
-from dagster_project.lib.text import printable
+from dagster_project.lib.charts import NO_RATE, sparkline, words
+from dagster_project.lib.text import day_words, printable
 
 METRICS = {
     "nrr": "NRR",
@@ -49,11 +49,6 @@ STATUSES = {
     "ok": ("✓", "within target"),
     "no_target": ("–", "without target"),
     "unknown": ("?", "without rate"),
-}
-_NO_RATE = {
-    "not_loaded": "no file was ever loaded",
-    "stale": "the files end before this day",
-    "ok": "no delivered orders in the window",
 }
 
 
@@ -89,7 +84,7 @@ def percent(rate: float | None) -> str:
 
 def day_text(day: date | None) -> str:
     """A day as people write it."""
-    return "–" if day is None else f"{day.day} {day:%b %Y}"
+    return "–" if day is None else day_words(day)
 
 
 def link(page: str, text: str, **filters: str) -> Html:
@@ -114,7 +109,7 @@ def rate_cell(
     of = f"{orders:,} of {delivered:,} orders"
     if rate is None:
         return Html(
-            f'<span class="rate" title="{esc(of)}">–</span><small>{esc(_NO_RATE[state])}</small>'
+            f'<span class="rate" title="{esc(of)}">–</span><small>{esc(NO_RATE[state])}</small>'
         )
     hint = f"{of}; {more}" if more else of
     also = f'<span class="more">{esc(more)}</span>' if more else ""
@@ -142,7 +137,7 @@ def change_cell(change: float | None) -> Html:
         return Html('<span class="same">± 0.00</span>')
     kind, arrow, word = ("worse", "▲", "worse") if change > 0 else ("better", "▼", "better")
     return Html(
-        f'<span class="{kind}" title="{points} percentage points in 7 days">'
+        f'<span class="{kind}" title="{points} percentage points against 7 days before">'
         f'<span aria-hidden="true">{arrow}</span> {points}'
         f'<span class="hidden"> {word}</span></span>'
     )
@@ -228,6 +223,16 @@ def chart(drawn: alt.LayerChart, *, key: str) -> None:
     for layer in spec["layer"]:
         layer["data"] = {"values": rows[layer.get("data", shared)["name"]]}
     st.vega_lite_chart(spec=spec, theme=None, key=key)
+
+
+def no_negative_order(state: str) -> str:
+    """What stands where a shop or product has no negative order: why none is known, if so."""
+    if state == "ok":
+        return "No negative order in this window."
+    return (
+        f"No negative order is known, and no rate: {NO_RATE[state]}. `feedback status` says "
+        "which exports to download."
+    )
 
 
 def reasons_text(reasons: Sequence[Mapping[str, Any]], most: int = 3) -> str:

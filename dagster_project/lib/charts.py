@@ -14,6 +14,8 @@ from typing import Any
 
 import altair as alt
 
+from dagster_project.lib.text import day_words
+
 Row = Mapping[str, Any]
 
 # Dark on light by 4.5 : 1 or more, apart for those who do not tell red from green; what a colour
@@ -25,6 +27,13 @@ TARGET = "#b42318"
 RESTATED = "#7a3e9d"
 STALE = "#8c959f"
 NOT_COUNTED = "#8c959f"
+
+# Why a day has no rate, by the `state` that the marts give it.
+NO_RATE = {
+    "not_loaded": "no file was ever loaded",
+    "stale": "the files end before this day",
+    "ok": "no delivered orders in the window",
+}
 
 _AXIS = {
     "labelColor": MUTED,
@@ -185,7 +194,7 @@ def reasons_pareto(
             "Reason": words(row["reason_code"]),
             "orders": row["orders"],
             "Category": row["category"],
-            "Counts": "counted" if row["is_counted"] else "not the seller's, not counted",
+            "Counts": "counted" if row["is_counted"] else "not counted",
             "label": f"{row['orders']:,}"
             + (f"  ({row['share']:.0%})" if row["share"] is not None else "  not counted"),
         }
@@ -216,9 +225,7 @@ def reasons_pareto(
     colour = alt.Color(
         "Counts:N",
         legend=None,
-        scale=alt.Scale(
-            domain=["counted", "not the seller's, not counted"], range=[RATE, NOT_COUNTED]
-        ),
+        scale=alt.Scale(domain=["counted", "not counted"], range=[RATE, NOT_COUNTED]),
     )
     bars = base.mark_bar(cornerRadiusEnd=2).encode(color=colour)
     labels = base.mark_text(aria=False, align="left", dx=5, color=INK, fontSize=12).encode(
@@ -246,7 +253,7 @@ def orders_by_reason_over_time(
     rows = [
         {
             "day": _iso(row["metric_date"]),
-            "Day": _long(row["metric_date"]),
+            "Day": day_words(row["metric_date"]),
             "Reason": words(row["reason_code"]),
             "orders": row["orders"],
             "Orders": f"{row['orders']:,} of {row['delivered_orders']:,}",
@@ -362,26 +369,19 @@ def _day(row: Row) -> dict[str, Any]:
         "target": target,
         "target_label": "" if target is None else f"target: below {target:.2%}",
         "state": state,
-        "Day": _long(day),
+        "Day": day_words(day),
         "Orders": f"{row['orders']:,} of {row['delivered_orders']:,}",
         "95 % interval": "–" if low is None or high is None else f"{low:.2%} to {high:.2%}",
         "Target": "none" if target is None else f"below {target:.2%}",
-        "Data": _STATES.get(state, state),
+        "Data": "complete" if rate is not None else NO_RATE[state],
         "Restated": row.get("restated") or "",
     }
-
-
-_STATES = {
-    "ok": "complete",
-    "stale": "after what the files cover: no rate",
-    "not_loaded": "never loaded: no rate",
-}
 
 
 def _day_ahead(row: Row) -> dict[str, Any]:
     return {
         "day": _iso(row["forecast_date"]),
-        "Day": _long(row["forecast_date"]),
+        "Day": day_words(row["forecast_date"]),
         "expected": row["expected_rate"],
         "least": row["rate_if_nothing_new"],
         "Expected orders": f"{row['expected_delivered_orders']:,.0f} delivered",
@@ -432,10 +432,6 @@ def _distance(rate: float | None, aim: dict[str, Any]) -> float:
 
 def _iso(day: date) -> str:
     return day.isoformat()
-
-
-def _long(day: date) -> str:
-    return f"{day.day} {day:%b %Y}"
 
 
 def _of(rows: list[dict[str, Any]]) -> alt.Chart:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +38,19 @@ def cell_text(value: object) -> str:
 def as_csv(names: Sequence[str], rows: Sequence[Row]) -> bytes:
     """The named columns of rows as CSV that spreadsheets read as it is, in UTF-8 with its mark."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
+    # quoted texts stay whole where semicolons and commas both part cells
+    writer = csv.writer(out, lineterminator="\r\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(names)
     for row in rows:
         writer.writerow([_csv_cell(row[name]) for name in names])
     return out.getvalue().encode("utf-8-sig")
 
 
-def as_workbook(names: Sequence[str], rows: Sequence[Row], sheet: str) -> bytes:
+def as_workbook(names: Sequence[str], rows: Sequence[Row]) -> bytes:
     """The same as XLSX: numbers and days are such; order numbers are text, to the last digit."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
-        page = book.add_worksheet(sheet)
+        page = book.add_worksheet("rows")  # a shop's or table's name may be none for a sheet
         bold = book.add_format({"bold": True})
         day = book.add_format({"num_format": "yyyy-mm-dd"})
         # not even when somebody edits it does such a cell become a formula
@@ -76,7 +79,7 @@ def as_workbook(names: Sequence[str], rows: Sequence[Row], sheet: str) -> bytes:
 
 
 def write_table(version: Version, table: str, shop_id: str | None, out: Path) -> int:
-    """Write a published table, or one shop's rows of it, to a new .csv or .xlsx; count the rows.
+    """Write a published table, or one shop's rows of it, to a .csv or .xlsx; count the rows.
 
     Raises ConfigurationError when the table is none, not by shop, or has more rows than a sheet
     holds, and for another kind of file.
@@ -102,11 +105,22 @@ def write_table(version: Version, table: str, shop_id: str | None, out: Path) ->
         )
     rows = [dict(zip(names, row, strict=True)) for row in found]
     is_csv = out.suffix == ".csv"
-    out.write_bytes(as_csv(names, rows) if is_csv else as_workbook(names, rows, table[:31]))
+    write_whole(out, as_csv(names, rows) if is_csv else as_workbook(names, rows))
     return len(rows)
 
 
-def _csv_cell(value: object) -> str:
-    text = cell_text(value)
+def write_whole(out: Path, content: bytes) -> None:
+    """Write a file aside and rename it: what was there gives way to the whole of it, or stays."""
+    aside = out.with_name(f".{os.getpid()}-{out.name}")
+    try:
+        aside.write_bytes(content)
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _csv_cell(value: object) -> object:
     # a negative number is led by a sign too, and is none of anybody's text
-    return spreadsheet_safe(text) if isinstance(value, str) else text
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return value
+    return spreadsheet_safe(cell_text(value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date
@@ -15,12 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from dagster_project.lib.database import OFFLINE
-from dagster_project.lib.downloads import cell_text
+from dagster_project.lib.downloads import as_csv, cell_text, write_whole
 from dagster_project.lib.errors import ConfigurationError, FeedbackError
 from dagster_project.lib.metrics import COUNTED_PARTS, EVENT_SOURCES, NUMERATORS
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version, require_current
-from dagster_project.lib.text import printable, spreadsheet_safe
+from dagster_project.lib.text import printable
 from dagster_project.lib.warehouse import open_warehouse
 
 _SHOWN = 20
@@ -243,12 +242,7 @@ def _lines(con: duckdb.DuckDBPyConnection, question: Question) -> list[Line]:
 
 def write_lines(lines: list[Line], out: Path) -> None:
     """Write the lines as CSV, in order; cells are safe to open in a spreadsheet."""
-    with out.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        names = list(Line.__dataclass_fields__)
-        writer.writerow(names)
-        for line in lines:
-            writer.writerow([spreadsheet_safe(cell_text(getattr(line, name))) for name in names])
+    write_whole(out, as_csv(list(Line.__dataclass_fields__), [vars(line) for line in lines]))
 
 
 def show(explanation: Explanation) -> RenderableType:

@@ -37,9 +37,10 @@ def publication(version: Version, memory: str = "512MB") -> Connection:
     """A connection in memory in which the version's tables have their names.
 
     They are read from Parquet, which takes no lock: a program that writes beside it never waits,
-    nor does this for it. Each thread asks through a `cursor()` of its own.
+    nor does this for it. Each thread asks through a `cursor()` of its own. Moments are in UTC.
     """
     con = duckdb.connect(config=OFFLINE | {"memory_limit": memory, "temp_directory": ""})
+    con.execute("set global timezone = 'UTC'")  # a cursor has no setting of the session
     for path in sorted((version.folder / "parquet").glob("*.parquet")):
         con.execute(f"create view {identifier(path.stem)} as from {version.parquet(path.stem)}")
     return con
@@ -144,6 +145,17 @@ def rate_days(con: Connection, shop: str, metric: str, first: date, last: date) 
     )
 
 
+def state(con: Connection, shop: str, metric: str, day: date) -> str:
+    """Whether a shop's `nrr` or `sfrr` is known on a day: `ok`, `not_loaded` or `stale`."""
+    rows = _rows(
+        con,
+        f"select {identifier(f'{metric}_state')} as state from shop_metrics_daily "
+        "where shop_id = ? and metric_date = ?",
+        [shop, day],
+    )
+    return str(rows[0]["state"]) if rows else "ok"
+
+
 def shop_days(con: Connection, shop: str, first: date, last: date) -> list[Row]:
     """All that is published of a shop by day, to take away."""
     return _rows(
@@ -182,12 +194,14 @@ def products(
     *,
     order: str = "excess",
     search: str = "",
+    product: str = "",
     limit: int = 25,
     offset: int = 0,
 ) -> list[Row]:
     """A shop's products on a day, ranked; `total` is how many there are.
 
     Those on the watchlist come with its rank, threshold and advice, on the day that it speaks of.
+    `search` is looked for in names and keys; `product` is a key, of that product alone.
     """
     orders = _OF_PRODUCT[metric]
     return _rows(
@@ -200,6 +214,7 @@ def products(
             where shop_id = $shop and metric_date = $day
                 and ($search = '' or contains(lower(product_name), lower($search))
                     or contains(lower(product_key), lower($search)))
+                and ($product = '' or product_key = $product)
         )
 
         select p.*, w.rank as watch_rank, w.threshold, w.excess_orders, w.rate_change,
@@ -213,8 +228,8 @@ def products(
         limit $limit offset $offset
         """,
         {
-            "shop": shop, "day": day, "metric": metric, "search": search, "limit": limit,
-            "offset": offset,
+            "shop": shop, "day": day, "metric": metric, "search": search, "product": product,
+            "limit": limit, "offset": offset,
         },
     )  # fmt: skip
 
@@ -266,11 +281,14 @@ def product_days(
         )
 
         select d.metric_date, p.{metric} as rate, coalesce(p.{orders}, 0) as orders,
-            coalesce(p.delivered_orders, 0) as delivered_orders
+            coalesce(p.delivered_orders, 0) as delivered_orders,
+            coalesce(s.{metric}_state, 'ok') as state
         from days as d
         left join product_metrics_daily as p
             on p.shop_id = $shop and p.product_key = $product
             and p.metric_date between $first and $last and p.metric_date = d.metric_date
+        left join shop_metrics_daily as s
+            on s.shop_id = $shop and s.metric_date = d.metric_date
         order by d.metric_date
         """,
         {"shop": shop, "product": product, "first": first, "last": last},
@@ -306,7 +324,10 @@ def variations(con: Connection, shop: str, metric: str, product: str, day: date)
 
 
 def reasons(con: Connection, shop: str, metric: str, day: date, product: str = "") -> list[Row]:
-    """Reasons of a shop or product on a day, the most orders first; not counted ones too."""
+    """Reasons of a shop or product on a day, the most orders first; not counted ones too.
+
+    `rate` is None where the shop's `state` of that day is not `ok`.
+    """
     if not product:
         return _rows(
             con,
@@ -320,7 +341,7 @@ def reasons(con: Connection, shop: str, metric: str, day: date, product: str = "
         con,
         f"""
         with on_day as (
-            select delivered_orders, {_OF_PRODUCT[metric]} as numerator
+            select delivered_orders, {_OF_PRODUCT[metric]} as numerator, {metric} as product_rate
             from product_metrics_daily
             where shop_id = $shop and metric_date = $day and product_key = $product
         ),
@@ -333,7 +354,8 @@ def reasons(con: Connection, shop: str, metric: str, day: date, product: str = "
         )
 
         select r.reason_code, coalesce(n.category, '') as category, coalesce(n.fault, '') as fault,
-            r.is_counted, r.orders, p.delivered_orders, r.orders / p.delivered_orders as rate,
+            r.is_counted, r.orders, p.delivered_orders,
+            case when p.product_rate is not null then r.orders / p.delivered_orders end as rate,
             case when r.is_counted then r.orders / p.numerator end as share
         from product_reason_metrics_daily as r
         cross join on_day as p
@@ -397,18 +419,20 @@ def reason_days(
 def reason_products(
     con: Connection, shop: str, metric: str, reason: str, day: date, limit: int = 15
 ) -> list[Row]:
-    """The products behind a reason on a day, the most orders first."""
+    """The products behind a reason on a day, the most orders first; `rate` as of `reasons`."""
     return _rows(
         con,
-        """
+        f"""
         select r.product_key, coalesce(p.product_name, r.product_key) as product_name,
-            r.is_counted, r.orders, p.delivered_orders, r.orders / p.delivered_orders as rate
+            r.is_counted, r.orders, p.delivered_orders,
+            case when p.{identifier(metric)} is not null
+                then r.orders / p.delivered_orders end as rate
         from product_reason_metrics_daily as r
         inner join product_metrics_daily as p
             on p.shop_id = $shop and p.metric_date = $day and r.product_key = p.product_key
         where r.shop_id = $shop and r.metric_date = $day and r.metric = $metric
             and r.reason_code = $reason
-        order by r.orders desc, rate desc, r.product_key
+        order by r.orders desc, p.delivered_orders, r.product_key
         limit $limit
         """,
         {"shop": shop, "metric": metric, "reason": reason, "day": day, "limit": limit},

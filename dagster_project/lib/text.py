@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from datetime import date
 
 # A name in a messenger: behind the messenger's when it is no plain word, or behind an @.
 _HANDLE = (
@@ -40,6 +42,11 @@ def printable(text: str, limit: int = 120) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def day_words(day: date | None) -> str:
+    """A day as people write it: `6 Nov 2026`."""
+    return f"{day.day} {day:%b %Y}" if day else "an unknown day"
+
+
 # What messengers and mail programs read as markup, a mention or a link, and what looks the same.
 _MARKUP = str.maketrans("<>[]*`~|@&", "＜＞［］＊｀～｜＠＆") | {ord("\\"): "＼"}
 
@@ -49,6 +56,17 @@ def without_markup(text: str) -> str:
     return text.translate(_MARKUP).replace("://", "：//")
 
 
+# Where the list separator is a semicolon, quotes behind a comma keep nothing together: there a cell
+# begins behind each semicolon and line break of a text, quotes or not.
+_BORDER = re.compile(r"([;\t\r\n\"]+)([=+\-@]?)")
+
+
 def spreadsheet_safe(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: led by an apostrophe where it might."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """A cell that no spreadsheet takes for a formula: an apostrophe where one might begin."""
+    led = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+    return _BORDER.sub(_guarded, led)
+
+
+def _guarded(border: re.Match[str]) -> str:
+    separators, sign = border.groups()
+    return f"{separators}'{sign}" if sign and separators.strip('"') else border[0]

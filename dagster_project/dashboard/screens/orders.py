@@ -12,6 +12,7 @@ from dagster_project.dashboard.source import ask, ask_now
 from dagster_project.dashboard.view import Column, Html, esc
 from dagster_project.lib import questions
 from dagster_project.lib.charts import words
+from dagster_project.lib.text import printable
 
 _ON_PAGE = 50
 _MOST = 100_000
@@ -59,8 +60,8 @@ def show() -> None:
         "reason": reason,
         "search": search,
     }
+    title = product and (ask(questions.product_name, name, product, day) or product)
     if product:
-        title = ask(questions.product_name, name, product, day) or product
         view.heading(title, note=f"Only events on the product {product}")
     rows = filters.paged(
         lambda limit, offset: ask(questions.events, name, **asked, limit=limit, offset=offset),
@@ -73,7 +74,12 @@ def show() -> None:
             if metric == _ALL
             else f"in the {_FIGURES[metric]} of {window}"
         )
-        view.note(f"{rows[0]['total']:,} events on {rows[0]['total_orders']:,} orders {what}.")
+        only = {"product": title, "reason": words(reason), "text": search}
+        narrowed = [f"{word} “{printable(said, 60)}”" for word, said in only.items() if said]
+        view.note(
+            f"{rows[0]['total']:,} events on {rows[0]['total_orders']:,} orders {what}"
+            + (f"; only those with the {' and the '.join(narrowed)}." if narrowed else ".")
+        )
     view.table(
         _COLUMNS,
         [_row(row) for row in rows],

@@ -11,7 +11,7 @@ from dagster_project.dashboard.downloads import offer
 from dagster_project.dashboard.source import ask, ask_now
 from dagster_project.dashboard.view import Column, Html, esc, percent
 from dagster_project.lib import charts, questions
-from dagster_project.lib.charts import words
+from dagster_project.lib.charts import NO_RATE, words
 
 _ON_PAGE = 25
 _MOST = 100_000
@@ -66,13 +66,14 @@ def show() -> None:
     reasons: dict[str, list[questions.Row]] = {}
     for row in ask(questions.product_reasons, name, metric, day, keys):
         reasons.setdefault(row["product_key"], []).append(row)
+    state = ask(questions.state, name, metric, day)
     label = view.METRICS[metric]
     view.table(
         _COLUMNS,
         [
             [
                 _name(name, metric, day, shop["last_day"], row),
-                view.rate_cell(row["rate"], row["orders"], row["delivered_orders"]),
+                view.rate_cell(row["rate"], row["orders"], row["delivered_orders"], state=state),
                 view.spark(rates[row["product_key"]], f"{label} in thirty days", row["threshold"]),
                 Html(
                     f'<span class="wrap">'
@@ -125,8 +126,9 @@ def _one(shop: str, metric: str, product: str, day: date, about: questions.Row) 
     first = filters.first_day(about, day)
     days = ask(questions.product_days, shop, metric, product, first, day)
     now = days[-1]
-    found = ask(questions.products, shop, metric, day, search=product, limit=1)
+    found = ask(questions.products, shop, metric, day, product=product)
     watched = found[0] if found and found[0]["watch_rank"] else None
+    why = "" if now["rate"] is not None else f"; {NO_RATE[now['state']]}"
     money = (
         f"{watched['net_refunds']:,.2f} {watched['currency'] or ''}"
         if watched and watched["net_refunds"] is not None
@@ -136,7 +138,7 @@ def _one(shop: str, metric: str, product: str, day: date, about: questions.Row) 
         (
             f"{label} on {view.day_text(day)}",
             percent(now["rate"]),
-            f"{now['orders']:,} of {now['delivered_orders']:,} orders",
+            f"{now['orders']:,} of {now['delivered_orders']:,} orders{why}",
         )
     ]
     if watched:
@@ -159,9 +161,9 @@ def _one(shop: str, metric: str, product: str, day: date, about: questions.Row) 
     )
     left, right = st.columns(2)
     with left:
-        _reasons(shop, metric, product, day)
+        _reasons(shop, metric, product, day, now["state"])
     with right:
-        _variations(shop, metric, product, day)
+        _variations(shop, metric, product, day, now["state"])
     behind = view.link(
         "orders", "The orders behind it", shop=shop, metric=metric, product=product,
         day="" if day == about["last_day"] else day.isoformat(),
@@ -178,16 +180,16 @@ def _todo(row: questions.Row) -> str:
     )
 
 
-def _reasons(shop: str, metric: str, product: str, day: date) -> None:
+def _reasons(shop: str, metric: str, product: str, day: date, state: str) -> None:
     view.heading("Reasons")
     rows = ask(questions.reasons, shop, metric, day, product)
     if not rows:
-        view.nothing("No negative order of this product in the window.")
+        view.nothing(view.no_negative_order(state))
         return
     view.chart(charts.reasons_pareto(rows), key="_chart_product_reasons")
 
 
-def _variations(shop: str, metric: str, product: str, day: date) -> None:
+def _variations(shop: str, metric: str, product: str, day: date, state: str) -> None:
     view.heading("Variations", note="Of these orders, those whose review or request names the SKU.")
     view.table(
         [Column("SKU"), Column("Orders", is_number=True), Column("Most often"), Column("Latest")],
@@ -196,5 +198,5 @@ def _variations(shop: str, metric: str, product: str, day: date) -> None:
             for row in ask(questions.variations, shop, metric, product, day)
         ],
         name="Variations",
-        empty="No negative order of this product in the window.",
+        empty=view.no_negative_order(state),
     )

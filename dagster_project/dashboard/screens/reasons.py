@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import streamlit as st
 
 from dagster_project.dashboard import filters, view
@@ -9,7 +11,7 @@ from dagster_project.dashboard.downloads import offer
 from dagster_project.dashboard.source import ask
 from dagster_project.dashboard.view import Column
 from dagster_project.lib import charts, questions
-from dagster_project.lib.charts import words
+from dagster_project.lib.charts import NO_RATE, words
 
 _LINES = 5
 
@@ -30,12 +32,18 @@ def show() -> None:
     view.heading(
         f"Reasons in the {label} of {name}",
         note=f"Window that ends on {view.day_text(day)}. An order with two reasons is in both "
-        "bars, so shares may add up to more than 100 %; grey bars are nobody's fault at the shop "
-        "and do not count.",
+        "bars, so shares may add up to more than 100 %; grey bars are not counted in the rate.",
     )
+    state = ask(questions.state, name, metric, day)
     if not rows:
-        view.nothing("No negative order in this window.")
+        view.nothing(view.no_negative_order(state))
         return
+    if state != "ok":
+        view.notice(
+            f"There is no {label} on that day: {NO_RATE[state]}. The orders are those that are "
+            "known.",
+            "warning",
+        )
     view.chart(charts.reasons_pareto(rows), key="_chart_reasons")
     view.heading("Over time", note="Orders of each day's window, for the most frequent reasons.")
     codes = [row["reason_code"] for row in rows if row["is_counted"]][:_LINES]
@@ -76,11 +84,11 @@ def show() -> None:
         name="All reasons",
     )  # fmt: skip
     offer(f"{name}-reasons-{metric}-{day}", list(rows[0]), lambda: rows)
-    _by_product(name, metric, rows, day, day_said)
+    _by_product(name, metric, rows, day, day_said, state)
 
 
 def _by_product(
-    shop: str, metric: str, rows: list[questions.Row], day: object, day_said: str
+    shop: str, metric: str, rows: list[questions.Row], day: date, day_said: str, state: str
 ) -> None:
     view.heading("By product")
     reasons = {code: words(code) for code in dict.fromkeys(row["reason_code"] for row in rows)}
@@ -98,7 +106,7 @@ def _by_product(
                     product=row["product_key"],
                 ),
                 row["orders"],
-                view.rate_cell(row["rate"], row["orders"], row["delivered_orders"]),
+                view.rate_cell(row["rate"], row["orders"], row["delivered_orders"], state=state),
             ]
             for row in ask(questions.reason_products, shop, metric, reason, day)
         ],

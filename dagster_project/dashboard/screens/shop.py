@@ -92,7 +92,7 @@ def _tiles(now: questions.Row, ahead: list[questions.Row]) -> list[tuple[str, Ht
                 f"what chance alone makes{few}",
             )
         )
-    tiles.append(("in 7 days", view.change_cell(now["change"]), "percentage points"))
+    tiles.append(("against 7 days before", view.change_cell(now["change"]), "percentage points"))
     if ahead and now["status"] == "breach":
         ends = ahead[0]["recovery_date"]
         tiles.append(
