@@ -451,10 +451,7 @@ def test_hostile_names_are_no_markup_and_no_control_characters(
 
 
 def test_a_message_has_thirty_lines_of_a_kind_at_most(data: DataDir, ledger: Ledger) -> None:
-    rows = [
-        unmapped(f"r{n:02}")
-        for n in range(33)
-    ]
+    rows = [unmapped(f"r{n:02}") for n in range(33)]
     _, body = message_of(find_alerts(data, ledger, GOOD, published(data, {}, *rows), NOW))
     lines = body.splitlines()
     assert len(lines) == 32

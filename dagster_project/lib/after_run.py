@@ -24,7 +24,6 @@ from dagster_project.lib.alerts import (
     is_failing,
     message_of,
 )
-from dagster_project.lib.digest.words import day_words
 from dagster_project.lib.errors import BusyError, FeedbackError, trouble_of_machine
 from dagster_project.lib.ledger import Delivery, Event, Ledger, Notification
 from dagster_project.lib.notify import Message, send
@@ -37,7 +36,7 @@ from dagster_project.lib.notify_settings import (
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version, current
 from dagster_project.lib.shops import read_shops
-from dagster_project.lib.text import without_markup
+from dagster_project.lib.text import day_words, without_markup
 
 _DIGEST = "digest"
 TRIES = 5

@@ -19,14 +19,14 @@ import duckdb
 from dagster_project.lib.attention import LAST_DAYS, concerns
 from dagster_project.lib.contracts import load_datasets
 from dagster_project.lib.database import connect
-from dagster_project.lib.digest.words import METRICS, concern_line, day_words, share
+from dagster_project.lib.digest.words import METRICS, concern_line, share
 from dagster_project.lib.errors import ConfigurationError
 from dagster_project.lib.ledger import Event, FileEntry, Ledger
 from dagster_project.lib.metrics import UNMAPPED
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version
 from dagster_project.lib.shops import Shop, read_shops
-from dagster_project.lib.text import printable, without_markup
+from dagster_project.lib.text import day_words, printable, without_markup
 
 RECOVERED = "run_succeeded"
 _FAILURES = ("gate_closed", "run_failed")

@@ -19,6 +19,8 @@ LAST_DAY = (
     "where shop_id not in (select shop_id from frozen_shops))"
 )
 LAST_DAYS = "(select shop_id, max(metric_date) from shop_metrics_daily group by shop_id)"
+# Days of the metric's window: as far as the forecast goes, which ends with it.
+WINDOW_DAYS = "(select cast(coalesce(max(horizon_days), 30) as integer) from shop_forecast)"
 # How statuses are listed, and which of its metrics' is a shop's.
 WORST_FIRST = ("breach", "at_risk", "unknown", "ok", "no_target")
 # Figures are called old when their newest day is longer ago than a weekly export explains.
@@ -89,9 +91,7 @@ def concerns(marts: duckdb.DuckDBPyConnection) -> list[Concern]:
                 on e.shop_id = s.shop_id and s.metric <> s.watched_as and e.source = 'review'
                     and e.is_counted and e.event_date <= s.metric_date
                     and e.product_delivered_date <= s.metric_date
-                    and e.product_delivered_date > s.metric_date - (
-                        select coalesce(max(horizon_days), 30) from shop_forecast
-                    )::integer
+                    and e.product_delivered_date > s.metric_date - {WINDOW_DAYS}
             where case s.metric {_COUNTED} end
         ),
 

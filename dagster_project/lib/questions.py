@@ -13,9 +13,9 @@ from typing import Any
 
 import duckdb
 
-from dagster_project.lib.attention import LAST_DAY
+from dagster_project.lib.attention import LAST_DAY, WINDOW_DAYS
 from dagster_project.lib.database import OFFLINE
-from dagster_project.lib.metrics import COUNTED_PARTS, EVENT_SOURCES, NUMERATORS
+from dagster_project.lib.metrics import COUNTED_PARTS, EVENT_SOURCES, NUMERATORS, UNMAPPED
 from dagster_project.lib.publications import Version
 from dagster_project.lib.sql import identifier
 
@@ -71,8 +71,8 @@ def shops(con: Connection) -> list[Row]:
 
 
 def window_days(con: Connection) -> int:
-    """Days of the metric's window: as far as the forecast goes, which ends with it."""
-    return int(_value(con, "select coalesce(max(horizon_days), 30) from shop_forecast"))
+    """Days of the metric's window."""
+    return int(_value(con, f"select {WINDOW_DAYS}"))
 
 
 def standings(con: Connection, shop: str = "") -> list[Row]:
@@ -608,19 +608,18 @@ def rejects(con: Connection, shop: str = "", limit: int = 50) -> list[Row]:
     )
 
 
+_UNMAPPED = " ".join(f"when '{it}' then '{what}, {fate}'" for it, (what, fate) in UNMAPPED.items())
+
+
 def unknown_values(con: Connection, shop: str = "") -> list[Row]:
     """Texts that no setting knows, what becomes of them, and on how many lines they stand."""
     return _rows(
         con,
-        """
+        f"""
         with unknown as (
             select
                 unmapped_reason as value,
-                case
-                    when source = 'review' then 'reason of an override, passed over'
-                    when source = 'complaint' then 'type of complaint, counted as unclassified'
-                    else 'return reason, not counted'
-                end as what,
+                case source {_UNMAPPED} end as what,
                 shop_id
             from feedback_events
             union all

@@ -65,9 +65,8 @@ def _metric(shop: questions.Row, metric: str, now: questions.Row, first: date, l
     view.tiles(_tiles(now, ahead), label)
     days = ask(questions.rate_days, shop["shop_id"], metric, first, last)
     if not any(row["rate"] is not None for row in days):
-        why = {"not_loaded": "no file of it was ever loaded", "stale": "the files end before"}
         view.nothing(
-            f"No {label} in these days: {why.get(now['state'], 'no order was delivered')}. "
+            f"No {label} in these days: {charts.NO_RATE[now['state']]}. "
             "`feedback status` says which exports to download."
         )
         return

@@ -251,9 +251,13 @@ qualify row_number() over (
 order by shop_id, metric
 """
 
+_NOT_USED = """
+select shop_id, count(*) from files
+where status in ('refused', 'withdrawn') and coalesce(exported_at > cast($since as date), true)
+group by shop_id
+"""
+
 _COUNTS = {
-    "refused_files": "select shop_id, count(*) from files "
-    "where status in ('refused', 'withdrawn') and ingested_at > $since group by 1",
     "rejected_rows": "select shop_id, count(*) from rejected_rows group by 1",
     "unmapped_lines": "select shop_id, count(*) from feedback_events "
     "where unmapped_reason is not null and source = 'return' group by 1",
@@ -280,6 +284,7 @@ def read_figures(marts: duckdb.DuckDBPyConnection, since: datetime) -> dict[str,
     restated = rows(_RESTATED, since=since)
     frozen = rows("select shop_id, rules, as_of from frozen_shops")
     counts = {name: rows(query) for name, query in _COUNTS.items()}
+    counts["refused_files"] = rows(_NOT_USED, since=since)
     for shop_id, shop in found.items():
         shop.standings = sorted(
             (Standing(*row) for row in standings[shop_id]),

@@ -16,7 +16,7 @@ from dagster_project.lib.digest.figures import (
     Watched,
 )
 from dagster_project.lib.status import Coverage
-from dagster_project.lib.text import printable
+from dagster_project.lib.text import day_words, printable
 
 METRICS = {
     "nrr": "Bad reviews (1 or 2 stars)",
@@ -106,7 +106,7 @@ def shop_page(
         Section("Why", lines=tuple(_whys(shop))),
         Section("What to do", lines=tuple(_advice(shop.watched))),
         Section("What comes next", lines=tuple(_outlook(shop))),
-        Section("How far to trust this", lines=tuple(_doubts(shop, today))),
+        Section("How far to trust this", lines=(*_age(shop.last_day, today), *_doubts(shop))),
         Section("Exports to download now", lines=tuple(_due(due))),
     )
     return Page(
@@ -145,10 +145,16 @@ def all_shops_page(
         ),
         Section(
             "How far to trust this",
-            lines=tuple(
-                f"{_name(names, shop_id)}: {line}"
-                for shop_id, shop in shops.items()
-                for line in _doubts(shop, today, briefly=True)
+            lines=(
+                *_age(newest, today),
+                *(
+                    f"{_name(names, shop_id)}: {line}"
+                    for shop_id, shop in shops.items()
+                    for line in (
+                        *(_age(shop.last_day, today) if shop.last_day < newest else ()),
+                        *_doubts(shop, briefly=True),
+                    )
+                ),
             ),
         ),
         Section("Exports to download now", lines=tuple(_due_by_shop(due, names))),
@@ -342,11 +348,14 @@ def _expected(s: Standing) -> str:
     )
 
 
-def _doubts(shop: ShopFigures, today: date, *, briefly: bool = False) -> Iterable[str]:
-    """What an owner must know before believing the figures."""
-    age = (today - shop.last_day).days
+def _age(last_day: date, today: date) -> Iterable[str]:
+    age = (today - last_day).days
     if age > OLD_AFTER_DAYS:
         yield f"These figures end {_days(age)} ago, and so tell nothing of the days since."
+
+
+def _doubts(shop: ShopFigures, *, briefly: bool = False) -> Iterable[str]:
+    """What an owner must know before believing the figures."""
     if shop.frozen:
         until = (
             f"are those of {day_words(shop.frozen.as_of)}" if shop.frozen.as_of else "are missing"
@@ -384,7 +393,7 @@ def _doubts(shop: ShopFigures, today: date, *, briefly: bool = False) -> Iterabl
     if shop.refused_files:
         count = shop.refused_files
         yield (
-            f"{_files(count)} that came in the last {_days(WEEK_DAYS)} could not be used and "
+            f"{_files(count)} of the last {_days(WEEK_DAYS)} could not be used and "
             f"{'is' if count == 1 else 'are'} left out."
         )
     if shop.rejected_rows:
@@ -509,11 +518,6 @@ def _product_name(name: str | None) -> str:
 
 def _reason(code: str | None) -> str:
     return _UNCLEAR.get(code or "", (code or "not known").replace("_", " "))
-
-
-def day_words(day: date | None) -> str:
-    """A day as people write it: `6 Nov 2026`."""
-    return f"{day.day} {day:%b %Y}" if day else "an unknown day"
 
 
 def _days(count: int) -> str:
