@@ -100,8 +100,8 @@ class Column:
     is_event_time: bool
     fallback: str | None
     max_length: int | None
-    minimum: str | int | None
-    maximum: int | None
+    minimum: str | float | None
+    maximum: float | None
 
 
 @dataclass(frozen=True)
@@ -346,6 +346,8 @@ def _column(prop: SchemaProperty, file: str) -> Column:
 def _is_option(kind: str, name: str, value: object) -> bool:
     if name == "format":
         return value == "identifier"
+    if kind == "number":
+        return type(value) in (int, float)
     if kind not in ("timestamp", "date"):
         return type(value) is int
     try:
