@@ -98,9 +98,12 @@ def test_every_answer_has_rows_and_none_names_a_run(tutorial: Followed) -> None:
 
 
 def test_the_commands_of_the_metricflow_page_run(tutorial: Followed, tmp_path: Path) -> None:
-    ((commands, _),) = blocks(DOCS / "metricflow.md")
-    said = run(commands, tmp_path, FEEDBACK_DATA_DIR=str(tutorial.data.root))
+    commands = [text for text, _ in blocks(DOCS / "metricflow.md")]
+    said, by_day = (
+        run(command, tmp_path, FEEDBACK_DATA_DIR=str(tutorial.data.root)) for command in commands
+    )
     assert "th-siam-snacks" in said
+    assert "not_as_described" in by_day
     assert [path.name for path in tmp_path.iterdir()] == ["reasons.csv"]
     assert "not_as_described" in (tmp_path / "reasons.csv").read_text(encoding="utf-8")
 
