@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from apprise.plugins.custom_json import NotifyJSON
@@ -174,8 +177,24 @@ def test_a_service_that_fails_is_told_by_its_answer() -> None:
     assert deliver(f"nosuch://{SECRET}") == "is no address that Apprise knows"
 
 
+@pytest.fixture
+def senders(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that send, as they are started."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    return started
+
+
 @pytest.mark.slow
-def test_a_service_that_hangs_is_left_after_the_time_limit_and_others_are_served() -> None:
+def test_a_service_that_hangs_is_left_after_the_time_limit_and_others_are_served(
+    senders: list[subprocess.Popen[bytes]],
+) -> None:
     with http_server(hangs=True) as hanging, http_server() as good:
         channels = [Channel("1 (json)", hanging.url), Channel("2 (json)", good.url)]
         began = time.monotonic()
@@ -184,6 +203,21 @@ def test_a_service_that_hangs_is_left_after_the_time_limit_and_others_are_served
     assert outcome == {("m", "1 (json)"): "did not answer within 6 s", ("m", "2 (json)"): None}
     assert len(hanging.messages) == 1
     assert took < 12
+    (sender,) = senders
+    assert sender.returncode == -signal.SIGKILL, "not ended, or not waited for"
+
+
+def test_a_sender_that_ends_by_itself_is_no_service_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = '["m", "1 (x)", null]\\n["m", "2 '
+    (tmp_path / "apprise.py").write_text(f"print('{answers}', end='')\nraise SystemExit(3)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    channels = [Channel("1 (x)", "json://one"), Channel("2 (x)", "json://two")]
+    assert send({"m": MESSAGE}, [("m", channel) for channel in channels]) == {
+        ("m", "1 (x)"): None,
+        ("m", "2 (x)"): "may not have got it: the process that sends ended with code 3",
+    }
 
 
 def test_what_is_too_long_for_a_messenger_is_cut_at_a_line(tmp_path: Path) -> None:

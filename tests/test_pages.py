@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pytest
 
 from dagster_project.lib.database import connect
 from dagster_project.lib.paths import PROJECT_ROOT, DataDir
-from dagster_project.lib.publications import Version, current, versions
+from dagster_project.lib.publications import Version, current, switch, versions
 from docs.answers import PAGE, answered
 
 pytestmark = pytest.mark.slow
@@ -98,32 +99,33 @@ def test_every_answer_has_rows_and_none_names_a_run(tutorial: Followed) -> None:
 
 
 def test_the_commands_of_the_metricflow_page_run(tutorial: Followed, tmp_path: Path) -> None:
-    ((commands, _),) = blocks(DOCS / "metricflow.md")
-    said = run(commands, tmp_path, FEEDBACK_DATA_DIR=str(tutorial.data.root))
+    commands = [text for text, _ in blocks(DOCS / "metricflow.md")]
+    said, by_day = (
+        run(command, tmp_path, FEEDBACK_DATA_DIR=str(tutorial.data.root)) for command in commands
+    )
     assert "th-siam-snacks" in said
+    assert "not_as_described" in by_day
     assert [path.name for path in tmp_path.iterdir()] == ["reasons.csv"]
     assert "not_as_described" in (tmp_path / "reasons.csv").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def notebook(tutorial: Followed) -> dict[str, Any]:
-    """What the notebook's cells define, run in order over the sample."""
+def opened_notebook(data: DataDir) -> dict[str, Any]:
+    """What the notebook's cells define, run in order over what is published."""
     path = DOCS / "notebooks" / "rates.py"
     spec = importlib.util.spec_from_file_location("rates", path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FEEDBACK_DATA_DIR", str(tutorial.data.root))
+        patch.setenv("FEEDBACK_DATA_DIR", str(data.root))
         spec.loader.exec_module(module)
         outputs, defined = module.app.run()
     assert len(outputs) == 6
     return dict(defined)
 
 
-def test_the_notebook_shows_the_published_rate_of_the_worst_shop(
-    notebook: dict[str, Any], tutorial: Followed
-) -> None:
+def test_the_notebook_shows_the_published_rate_of_the_worst_shop(tutorial: Followed) -> None:
+    notebook = opened_notebook(tutorial.data)
     with connect(tutorial.data.published / "marts.duckdb", read_only=True) as marts:
         rates = marts.execute(
             "select metric_date, negative_review_orders, delivered_orders, nrr "
@@ -139,3 +141,42 @@ def test_the_notebook_shows_the_published_rate_of_the_worst_shop(
     assert notebook["reasons"].select(["reason_code", "orders"]).rows()[0] == reason
     assert notebook["products"]["orders"].sum() >= rates[-1][1]
     assert len(notebook["ahead"]) == 30
+
+
+def test_the_notebook_takes_the_window_as_it_is_and_good_chats_for_good(
+    tutorial: Followed, tmp_path: Path
+) -> None:
+    """Forty days are compared, and a shop that meets its chat target is not the worst."""
+    version = current(tutorial.data)
+    assert version is not None
+    data = DataDir(tmp_path)
+    shutil.copytree(version.folder, data.published / "versions" / version.publication_id)
+    switch(data, version.publication_id)
+    with duckdb.connect(str(data.published / "marts.duckdb")) as marts:
+        marts.execute(
+            """
+            insert into shop_forecast
+            select * replace (horizon_days + 10 as horizon_days)
+            from shop_forecast where horizon_days > 20;
+
+            update metric_status_daily set rate = case
+                when higher_is_better then if(shop_id = 'id-batik-house', 1, target)
+                else if(shop_id = 'th-siam-snacks', 0.9, 0.8) * target
+            end
+            """
+        )
+    notebook = opened_notebook(data)
+    assert notebook["shop"].value == "th-siam-snacks"
+    assert len(notebook["ahead"]) == 40
+    with connect(data.published / "marts.duckdb", read_only=True) as marts:
+        changes = marts.execute(
+            """
+            select product_key, n.negative_review_orders - coalesce(b.negative_review_orders, 0)
+            from product_metrics_daily as n
+            left join (from product_metrics_daily where metric_date = date '2026-10-31' - 40) as b
+                using (shop_id, product_key)
+            where shop_id = 'th-siam-snacks' and n.metric_date = '2026-10-31'
+            order by n.negative_review_orders desc, product_key
+            """
+        ).fetchall()
+    assert notebook["products"].select(["product_key", "change"]).rows() == changes

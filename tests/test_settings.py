@@ -225,6 +225,8 @@ def test_a_target_may_be_one_shops_own(warehouse: Warehouse) -> None:
     for row, message in (
         ("TH,sfrr,b,0.02,2025-01-01,,,\n", "row 2, shop_id: no shop of shops.csv"),
         ("TH,mood,a,0.02,2025-01-01,,,\n", "row 2, metric"),
+        ("TH,sfrr,a,0,2025-01-01,,,\n", "row 2, target: the value lies outside 0.0001 … 1"),
+        ("TH,sfrr,a,1.5,2025-01-01,,,\n", "row 2, target: the value lies outside 0.0001 … 1"),
         ("TH,sfrr,a,0.02,2025-01-01,,,\n" * 2, "both are in force on the same day"),
     ):
         with pytest.raises(ConfigurationError, match=message):

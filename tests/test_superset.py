@@ -163,17 +163,40 @@ def rows(data: DataDir, query: str) -> list[tuple[Any, ...]]:
         return marts.execute(query).fetchall()
 
 
+def shops_of(row: dict[str, Any], series: str) -> set[str]:
+    """Of which shops a day's row of a chart has a rate, or a target."""
+    found = (name.partition(", ") for name, value in row.items() if value is not None)
+    return {shop for name, _, shop in found if name == series}
+
+
+@contextmanager
+def swapped_in(data: DataDir, *statements: str) -> Iterator[None]:
+    """Meanwhile readers see another version, which statements make of the current one."""
+    version = current(data)
+    assert version
+    later = version.folder.with_name(f"{version.publication_id}9")
+    shutil.copytree(version.folder, later)
+    with duckdb.connect(str(later / "marts.duckdb")) as marts:
+        for statement in statements:
+            marts.execute(statement)
+    switch(data, later.name)
+    try:
+        yield
+    finally:
+        switch(data, version.publication_id)
+        shutil.rmtree(later)
+
+
 def test_charts_show_the_published_figures(superset: Superset, page: Page) -> None:
     charts = charts_of(superset, page)
     assert len(charts) == 6
     for metric in ("nrr", "sfrr"):
         name = f"{metric.upper()} by shop, with the target where one is known"
-        for drawn, column in zip(charts[name], ("rate", "target"), strict=True):
+        for series, column in ((metric.upper(), "rate"), ("target", "target")):
             shown = {
-                (shop, row["metric_date"]): row[shop]
-                for row in drawn
-                for shop in row.keys() - {"metric_date"}
-                if row[shop] is not None
+                (shop, row["metric_date"]): row[f"{series}, {shop}"]
+                for row in charts[name][0]
+                for shop in shops_of(row, series)
             }
             published = rows(
                 superset.data,
@@ -230,25 +253,40 @@ def test_another_version_is_seen_once_it_is_swapped_in_and_its_names_are_no_mark
     superset: Superset, page: Page
 ) -> None:
     (before,) = charts_of(superset, page)["How each shop stands on its last day"]
-    version = current(superset.data)
-    assert version
-    later = version.folder.with_name(f"{version.publication_id}9")
-    shutil.copytree(version.folder, later)
-    with duckdb.connect(str(later / "marts.duckdb")) as marts:
-        marts.execute("update metric_status_daily set rate = rate / 2 where metric = 'sfrr'")
-        marts.execute("update watchlist set product_name = ?", [HOSTILE])
-    switch(superset.data, later.name)
-    try:
+    with swapped_in(
+        superset.data,
+        "update metric_status_daily set rate = rate / 2 where metric = 'sfrr'",
+        f"update watchlist set product_name = '{HOSTILE}'",
+    ):
         (after,) = charts_of(superset, page)["How each shop stands on its last day"]
         page.get_by_text(HOSTILE, exact=True).first.wait_for(timeout=WAIT)
         assert page.locator("td b").count() == 0
-    finally:
-        switch(superset.data, version.publication_id)
     was = {(r["shop_id"], r["metric"]): r["rate"] for r in before}
     assert any(rate for (_, metric), rate in was.items() if metric == "sfrr")
     assert {(r["shop_id"], r["metric"]): r["rate"] for r in after} == {
         key: rate / 2 if key[1] == "sfrr" and rate else rate for key, rate in was.items()
     }
+
+
+def test_of_many_shops_the_targets_shown_are_of_those_whose_rates_are(
+    superset: Superset, page: Page
+) -> None:
+    """Also where shops tie for the last place, and where no target is known at all."""
+    with swapped_in(
+        superset.data,
+        "insert into metric_status_daily select s.* replace ('shop ' || n as shop_id, "
+        "if(metric = 'nrr' and n % 2 = 0, 0.005, null) as target, if(n > 12, 2.0, 1.5) as rate) "
+        "from metric_status_daily as s, range(10, 40) as r (n) where shop_id = 'th-siam-snacks'",
+        "update metric_status_daily set target = null where metric = 'sfrr'",
+    ):
+        charts = charts_of(superset, page)
+    for metric in ("nrr", "sfrr"):
+        ((*_, last_day),) = charts[f"{metric.upper()} by shop, with the target where one is known"]
+        shops = shops_of(last_day, metric.upper())
+        assert len(shops) == 10
+        assert shops_of(last_day, "target") == {
+            shop for shop in shops if metric == "nrr" and int(shop.removeprefix("shop ")) % 2 == 0
+        }
 
 
 @pytest.mark.parametrize(

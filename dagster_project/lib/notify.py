@@ -53,21 +53,26 @@ def send(
         },
         "deliveries": [[name, channel.label, channel.url] for name, channel in deliveries],
     }
-    late = f"did not answer within {seconds:.0f} s"
+    told, code = _ask(json.dumps(request), seconds)
+    unknown = (
+        f"did not answer within {seconds:.0f} s"
+        if code is None
+        else f"may not have got it: the process that sends ended with code {code}"
+    )
     outcome: dict[tuple[str, str], str | None] = {
-        (name, channel.label): late for name, channel in deliveries
+        (name, channel.label): unknown for name, channel in deliveries
     }
-    for line in _ask(json.dumps(request), seconds).splitlines():
+    for line in told:
         name, label, problem = json.loads(line)
         outcome[name, label] = problem
     return outcome
 
 
-def _ask(request: str, seconds: float) -> str:
-    """What the child has answered when it ended or its time was over."""
+def _ask(request: str, seconds: float) -> tuple[list[str], int | None]:
+    """What the child has answered, with its exit code; None when its time was over."""
     environment = {k: v for k, v in os.environ.items() if k != "FEEDBACK_NOTIFY_URLS"}
     try:
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "dagster_project.lib.notify_worker"],
             input=request.encode(),
             stdout=subprocess.PIPE,
@@ -76,7 +81,11 @@ def _ask(request: str, seconds: float) -> str:
             env=environment,
             timeout=seconds,
             check=False,
-        ).stdout.decode()
-    except subprocess.TimeoutExpired as ended:
-        told = (ended.stdout or b"").decode()
-        return told[: told.rfind("\n") + 1]  # a line that was cut says nothing
+        )
+    except subprocess.TimeoutExpired as late:
+        return _lines(late.stdout or b""), None
+    return _lines(done.stdout), done.returncode
+
+
+def _lines(told: bytes) -> list[str]:
+    return told.decode().split("\n")[:-1]  # a line that was cut says nothing

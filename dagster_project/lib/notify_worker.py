@@ -1,9 +1,9 @@
 """The child process of `notify`: hands messages to services through Apprise.
 
-A request is JSON on stdin: `seconds`, `messages` (title, body, page, by id) and `deliveries`
-(message id, channel, address). For each delivery comes a line of JSON on stdout as soon as it is
-done: message id, channel and what went wrong, None when nothing did. Apprise's own words go
-nowhere: they may quote addresses. What hangs is ended by the parent, with this process.
+A request is JSON on stdin: `messages` (title, body, page, by id) and `deliveries` (message id,
+channel, address). For each delivery comes a line of JSON on stdout as soon as it is done: message
+id, channel and what went wrong, None when nothing did. Apprise's own words go nowhere: they may
+quote addresses. What hangs is ended by the parent, with this process.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ is handed to MetricFlow with the tables' addresses there.
 
 from __future__ import annotations
 
+import argparse
+import csv
 import json
 import os
 import shutil
@@ -23,22 +25,49 @@ from dagster_project.lib.database import OFFLINE
 from dagster_project.lib.dbt_manifest import SEMANTIC_MANIFEST
 from dagster_project.lib.paths import DBT_DIR
 from dagster_project.lib.publications import Version
+from dagster_project.lib.text import spreadsheet_safe
 
 # Its days are those of the shops: `int_calendar`, with which dbt describes them, is not published.
 _DAYS = "(select distinct metric_date as calendar_date from marts.main.shop_metrics_daily)"
 
 
 def run_metricflow(version: Version, arguments: Sequence[str]) -> int:
-    """Run `mf` on a publication; returns its exit code. The dbt manifest is up to date."""
+    """Run `mf` on a publication; returns its exit code. The dbt manifest is up to date.
+
+    In the CSV that it was asked for, cells that look like formulas become text.
+    """
+    out = _csv_of(arguments)
+    before = _written_at(out)
     with tempfile.TemporaryDirectory() as folder:
         write_project(Path(folder), version)
         places = dict.fromkeys(("DBT_PROJECT_DIR", "DBT_PROFILES_DIR", "DBT_LOG_PATH"), folder)
         done = subprocess.run(  # noqa: S603 - our own environment's program
             [str(Path(sys.executable).with_name("mf")), *arguments],
-            env=os.environ | places,
+            env=os.environ | places | {"PYTHONUTF8": "1"},
             check=False,
         )
+    if out and _written_at(out) != before:
+        _guard(out)
     return done.returncode
+
+
+def _csv_of(arguments: Sequence[str]) -> Path | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--csv", type=Path, nargs="?")
+    out: Path | None = parser.parse_known_args(arguments)[0].csv
+    return out
+
+
+def _written_at(path: Path | None) -> int | None:
+    return path.stat().st_mtime_ns if path and path.is_file() else None
+
+
+def _guard(path: Path) -> None:
+    """Rewrite a CSV of MetricFlow, in which no figure is negative."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [[spreadsheet_safe(cell) for cell in row] for row in csv.reader(file)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
 
 
 def write_project(folder: Path, version: Version) -> None:

@@ -176,35 +176,20 @@ def _chart(name: str, dataset: str, kind: str, **settings: Any) -> Content:
 
 
 def _against_target(metric: str, name: str) -> Content:
-    """Two queries in one chart: the rate of each shop as a line, its target as another."""
-    is_metric = _where(f"metric = '{metric}'")
+    """The rate of each shop and its target: in one query, so that both are of the same shops."""
     return _chart(
         name,
         "metric_status_daily",
-        "mixed_timeseries",
+        "echarts_timeseries_line",
         x_axis="metric_date",
         time_grain_sqla="P1D",
-        metrics=[_aggregate("max(rate)", metric.upper())],
-        metrics_b=[_aggregate("max(target)", "target")],
+        # of hundreds of shops those with the highest rates, since that is the first metric
+        metrics=[_aggregate("max(rate)", metric.upper()), _aggregate("max(target)", "target")],
         groupby=["shop_id"],
-        groupby_b=["shop_id"],
-        # of hundreds of shops those whose rates were the highest
         limit=10,
-        limit_b=10,
-        timeseries_limit_metric=_aggregate("max(rate)", "highest"),
-        timeseries_limit_metric_b=_aggregate("max(rate)", "highest"),
         order_desc=True,
-        order_desc_b=True,
-        adhoc_filters=[is_metric],
-        adhoc_filters_b=[is_metric, _where("target is not null")],
-        row_limit_b=50_000,
-        seriesType="line",
-        seriesTypeB="scatter",  # a dotted line: a rate is not its target
-        markerSizeB=3,
+        adhoc_filters=[_where(f"metric = '{metric}'")],
         y_axis_format=".1%",
-        y_axis_format_secondary=".1%",
-        yAxisIndex=0,
-        yAxisIndexB=0,
         rich_tooltip=True,
         show_legend=True,
         legendOrientation="top",

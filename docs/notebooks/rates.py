@@ -14,6 +14,7 @@ def _():
     from dagster_project.lib.database import connect
     from dagster_project.lib.paths import DataDir
     from dagster_project.lib.publications import current
+    from dagster_project.lib.questions import window_days
 
     version = current(DataDir.default())
     mo.stop(version is None, mo.md("Nothing is published yet: `feedback run`."))
@@ -24,14 +25,22 @@ def _():
         """The answer to a query, its `$names` bound to values, as a Polars frame."""
         return marts.sql(query, params=values).pl()
 
-    return alt, ask, mo, version
+    def rate_by_day(frame, day, rate, title):
+        """A chart of a rate over days that has no mark yet."""
+        axis = alt.Axis(format=".1%")
+        return alt.Chart(frame).encode(
+            x=alt.X(f"{day}:T", title=None), y=alt.Y(f"{rate}:Q", title=title, axis=axis)
+        )
+
+    days = window_days(marts)
+    return alt, ask, days, mo, rate_by_day, version
 
 
 @app.cell
 def _(ask, mo, version):
     shops = ask("select distinct shop_id from shop_metrics_daily order by all")["shop_id"].to_list()
     worst = ask(
-        "select shop_id from metric_status_daily where target is not null "
+        "select shop_id from metric_status_daily where target is not null and not higher_is_better "
         "order by metric_date desc, rate / target desc nulls last, shop_id limit 1"
     )["shop_id"].to_list()
     shop = mo.ui.dropdown(shops, value=(worst or shops)[0], label="Shop")
@@ -46,24 +55,21 @@ def _(ask, mo, version):
 
 
 @app.cell
-def _(alt, ask, metric, mo, shop):
+def _(ask, metric, mo, rate_by_day, shop):
     rates = ask(
         "select metric_date, orders, delivered_orders, rate, rate_low, rate_high "
         "from metric_status_daily where shop_id = $shop and metric = $metric order by metric_date",
         shop=shop.value,
         metric=metric.value,
     )
-    over_time = alt.Chart(rates).encode(x=alt.X("metric_date:T", title=None))
+    over_time = rate_by_day(rates, "metric_date", "rate_low", metric.value)
     mo.vstack(
         [
             mo.md(
                 "## How did it move?\n\nThe band is the 95 % interval: what chance alone may make "
                 "of so many orders. A move within it needs no cause."
             ),
-            over_time.mark_area(opacity=0.2).encode(
-                y=alt.Y("rate_low:Q", title=metric.value, axis=alt.Axis(format=".1%")),
-                y2="rate_high:Q",
-            )
+            over_time.mark_area(opacity=0.2).encode(y2="rate_high:Q")
             + over_time.mark_line().encode(
                 y="rate:Q", tooltip=["metric_date:T", "orders:Q", "delivered_orders:Q"]
             ),
@@ -73,10 +79,10 @@ def _(alt, ask, metric, mo, shop):
 
 
 @app.cell
-def _(ask, metric, mo, shop):
+def _(ask, days, metric, mo, shop):
     products = ask(
         """
-        with days as (
+        with product_days as (
             select
                 product_key, product_name, metric_date, delivered_orders,
                 case $metric when 'nrr' then negative_review_orders
@@ -92,19 +98,20 @@ def _(ask, metric, mo, shop):
         select
             n.product_key, n.product_name, n.delivered_orders, n.orders,
             n.orders - coalesce(b.orders, 0) as change
-        from days as n
+        from product_days as n
         inner join last_day as l on n.metric_date = l.metric_date
-        left join days as b
-            on n.product_key = b.product_key and b.metric_date = l.metric_date - 30
+        left join product_days as b
+            on n.product_key = b.product_key and b.metric_date = l.metric_date - $days
         order by n.orders desc, n.product_key
         """,
         shop=shop.value,
         metric=metric.value,
+        days=days,
     )
     mo.vstack(
         [
             mo.md(
-                "## Which products?\n\nBeside the window that ended thirty days earlier: the two "
+                f"## Which products?\n\nBeside the window that ended {days} days earlier: the two "
                 "share no order. Products do not add up to the shop: an order may hold several."
             ),
             products,
@@ -134,23 +141,21 @@ def _(alt, ask, metric, mo, shop):
 
 
 @app.cell
-def _(alt, ask, metric, mo, shop):
+def _(ask, days, metric, mo, rate_by_day, shop):
     ahead = ask(
         "select forecast_date, expected_rate, rate_if_nothing_new from shop_forecast "
         "where shop_id = $shop and metric = $metric order by horizon_days",
         shop=shop.value,
         metric=metric.value,
     )
-    to_come = alt.Chart(ahead).encode(x=alt.X("forecast_date:T", title=None))
+    to_come = rate_by_day(ahead, "forecast_date", "expected_rate", metric.value)
     mo.vstack(
         [
             mo.md(
                 "## What comes?\n\nAs it went so far (line), and if nothing new happens (dashed): "
-                "known negative orders leave the window thirty days after delivery."
+                f"known negative orders leave the window {days} days after delivery."
             ),
-            to_come.mark_line().encode(
-                y=alt.Y("expected_rate:Q", title=metric.value, axis=alt.Axis(format=".1%"))
-            )
+            to_come.mark_line()
             + to_come.mark_line(strokeDash=[4, 4]).encode(y="rate_if_nothing_new:Q"),
         ]
     )
