@@ -19,7 +19,7 @@ test: $(READY) ## lint, types, all tests
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml dagster_project
 	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
-	$(BIN)/pytest --cov -n auto --dist loadfile
+	$(BIN)/pytest --cov -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(READY) ## the same without the slow ones
 	$(BIN)/ruff check .

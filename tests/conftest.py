@@ -17,6 +17,11 @@ from tests.support import Published, feedback, write_messy_shop
 
 # Fixtures that take a run of the pipeline; whoever asks for one is slow.
 _SLOW_FIXTURES = {"published"}
+# Files that take minutes come first, lest one worker be left with them while the others are done.
+_LONGEST = (
+    "test_marts_equal_reference.py", "test_dashboard.py", "test_superset.py", "test_increments.py",
+    "test_connections.py", "test_splitting.py", "test_site.py", "test_chaos.py", "test_mutation.py",
+)  # fmt: skip
 SAMPLE_LAST_DAY = date(2026, 10, 31)
 
 
@@ -25,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+    places = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_configure() -> None:
