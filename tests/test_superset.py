@@ -215,6 +215,11 @@ def test_charts_show_the_published_figures(superset: Superset, page: Page) -> No
             "qualify metric_date = max(metric_date) over (partition by shop_id)",
         )
     )
+    (standing,) = charts["How each shop stands on its last day"]
+    places = {"breach": 0, "at_risk": 1, "ok": 2}
+    statuses = [places[row["status"]] for row in standing if row["status"] in places]
+    assert statuses == sorted(statuses)
+    assert set(statuses) == {0, 1, 2}
     for metric, name in (("nrr", "Why buyers rate badly"), ("sfrr", "Why buyers ask for money")):
         ((shown_reasons,),) = (drawn for title, drawn in charts.items() if title.startswith(name))
         assert {(row["reason_code"], row["orders"]) for row in shown_reasons} == set(

@@ -207,7 +207,7 @@ def _standing() -> Content:
         "low": "rate_low",
         "high": "rate_high",
         "target": "target",
-        "delivered orders": "delivered_orders",
+        "out of": "delivered_orders",
         "over since": "breach_since",
     }
     return _chart(
@@ -220,7 +220,7 @@ def _standing() -> Content:
             *(_aggregate(f"arg_max_null({c}, metric_date)", label) for label, c in last.items()),
             _aggregate("max(metric_date)", "as of"),
         ],
-        timeseries_limit_metric=_aggregate("arg_max_null(rate / target, metric_date)", "nearness"),
+        timeseries_limit_metric=_aggregate(f"arg_max_null({_NEARNESS}, metric_date)", "nearness"),
         order_desc=True,
         column_config=dict.fromkeys(("rate", "low", "high", "target"), _PERCENT),
         **_TABLE,
@@ -265,6 +265,10 @@ def _products() -> Content:
     )
 
 
+# How much of what the target allows is used up, 1 and more in breach.
+_NEARNESS = (
+    "case when higher_is_better then (1 - rate) / nullif(1 - target, 0) else rate / target end"
+)
 # Names and texts are buyers' and sellers': they are shown, never rendered.
 _TABLE: Mapping[str, Any] = {
     "allow_render_html": False,
