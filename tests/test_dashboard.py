@@ -393,6 +393,31 @@ def test_a_product_shows_its_advice_reasons_and_variations(
     page.get_by_text(re.compile(rf"on {orders} orders.*with the product “{name}”")).wait_for()
 
 
+@pytest.mark.parametrize("reasons", [1, 2, 3])
+def test_each_reason_has_a_bar_with_room_for_its_name(
+    own_site: Site, open_page: Callable[..., Page], reasons: int
+) -> None:
+    shop, metric, key = own_site.ask(
+        "select shop_id, metric, product_key from watchlist order by shop_id, rank limit 1"
+    )[0]
+    names = [f"reason_{number}" for number in range(reasons)]
+    republish(
+        own_site.data,
+        "20300101T000000000000",
+        product_reason_metrics_daily="select d.* replace (n.code as reason_code) "
+        "from (select distinct on (shop_id, product_key, metric, metric_date) * "
+        "from product_reason_metrics_daily order by is_counted desc) as d "
+        f"cross join (select unnest({names}) as code) as n",
+    )
+    asked = urlencode({"shop": shop, "metric": metric, "product": key})
+    page = open_page(f"{own_site.url}/products?{asked}", (1280, 900))
+    bars = page.locator('[aria-label^="Orders by reason"] [aria-roledescription="bar"]')
+    bars.first.wait_for()
+    heights = bars.evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().height)")
+    assert len(heights) == reasons
+    assert min(heights) > 15
+
+
 def test_a_product_is_found_by_its_whole_key_and_by_no_part(
     own_site: Site, open_page: Callable[..., Page]
 ) -> None:

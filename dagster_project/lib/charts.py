@@ -441,10 +441,11 @@ def _of(rows: list[dict[str, Any]]) -> alt.Chart:
 
 
 def _plain(chart: Any) -> alt.LayerChart:
+    # the height is of what is drawn, without axis; not in the configuration, which Streamlit
+    # overrules
+    fitted = chart.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
     configured: alt.LayerChart = (
-        chart.configure(
-            font=_FONT, background="#ffffff", autosize={"type": "fit-x", "contains": "padding"}
-        )
+        fitted.configure(font=_FONT, background="#ffffff")
         .configure_axis(**_AXIS)
         .configure_view(stroke=None)
         .configure_legend(labelColor=INK, labelFontSize=12, labelLimit=220)
