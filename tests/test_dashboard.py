@@ -390,7 +390,7 @@ def test_a_product_shows_its_advice_reasons_and_variations(
     assert named >= orders
     page.get_by_role("link", name="The orders behind it").click()
     page.wait_for_url("**/orders*")
-    page.get_by_text(re.compile(rf"on {orders} orders.*with the product “{name}”")).wait_for()
+    page.get_by_text(re.compile(rf"on {orders} orders?.*with the product “{name}”")).wait_for()
 
 
 @pytest.mark.parametrize("reasons", [1, 2, 3])
@@ -495,8 +495,34 @@ def test_the_orders_behind_a_figure_are_as_many_as_it_says(
     shown = table(page, "Events")
     assert len({row["Order"] for row in shown}) == orders
     assert {row["Counts"] for row in shown} == {"yes"}
-    assert f"on {orders:,} orders in the" in body(page)
+    assert f"on {orders:,} order{'s' if orders > 1 else ''} in the" in body(page)
     assert "only those" not in body(page)
+
+
+def test_what_is_watched_for_is_called_what_it_is(
+    own_site: Site, open_page: Callable[..., Page]
+) -> None:
+    key, threshold, revenue = own_site.ask(
+        "select product_key, threshold, revenue from watchlist "
+        "where shop_id = ? and metric = 'nrr' order by rank limit 1",
+        SHOP,
+    )[0]
+    asked = urlencode({"shop": SHOP, "metric": "nrr"})
+    address = f"{own_site.url}/products?{asked}&product={key}"
+    page = open_page(address)
+    assert f"{revenue:,.2f} THB" in body(page)
+    assert "asked back" not in body(page)
+    line = f"{threshold:.2%}"
+    assert page.locator("svg text", has_text=f"target of a part of the NRR: {line}").count() == 1
+    republish(
+        own_site.data,
+        "20300101T000000000000",
+        metric_status_daily="select * replace (null::double as target) from metric_status_daily",
+    )
+    page = open_page(address)
+    assert page.locator("svg text", has_text=f"the shop's own rate: {line}").count() == 1
+    spark = open_page(f"{own_site.url}/products?{asked}").locator("img.spark").first
+    assert "dots: the shop's own rate" in (spark.get_attribute("alt") or "")
 
 
 def test_what_narrows_the_orders_is_said(site: Site, open_page: Callable[..., Page]) -> None:
@@ -509,7 +535,7 @@ def test_what_narrows_the_orders_is_said(site: Site, open_page: Callable[..., Pa
     asked = urlencode({"shop": SHOP, "metric": "sfrr", "reason": reason, "q": order})
     page = open_page(f"{site.url}/orders?{asked}")
     assert (
-        "on 1 orders in the SFRR of the window that ends on 31 Oct 2026; only those with the "
+        "on 1 order in the SFRR of the window that ends on 31 Oct 2026; only those with the "
         f"reason “{reason.replace('_', ' ')}” and the text “{order}”." in body(page)
     )
 

@@ -161,6 +161,33 @@ def test_no_rate_is_made_where_the_shop_has_none(published: Published, state: st
         assert [row["state"] for row in days] == [state] * 4
 
 
+@pytest.mark.parametrize(
+    ("targets", "of"),
+    [
+        ({"nrr": None, "nrr_seller": 0.006, "nrr_product": 0.005, "sfrr": 0.001}, "nrr_product"),
+        ({"nrr": 0.005, "nrr_seller": 0.005}, "nrr"),
+        ({"nrr": None, "sfrr": 0.001}, None),
+    ],
+)
+def test_a_threshold_says_whose_target_it_is(
+    published: Published, targets: dict[str, float | None], of: str | None
+) -> None:
+    version = current(published.data)
+    assert version
+    with questions.publication(version) as con:
+        cases = " ".join(
+            f"when '{metric}' then {target}" for metric, target in targets.items() if target
+        )
+        con.execute(
+            "create temp view metric_status_daily as select * replace (case metric "
+            f"{cases} end as target) from memory.main.metric_status_daily"
+        )
+        rows = questions.products(con, SHOP, "nrr", DAY)
+        watched = {row["threshold_of"] for row in rows if row["watch_rank"]}
+        assert watched == {of}
+        assert {row["threshold_of"] for row in rows if not row["watch_rank"]} == {None}
+
+
 def test_moments_are_in_utc_wherever_the_machine_stands(published: Published) -> None:
     ask = (
         "from dagster_project.lib import publications, questions\n"
@@ -218,6 +245,14 @@ def test_a_rate_is_drawn_with_its_target_and_marks_what_is_to_mind() -> None:
     plain = _drawn(charts.rate_over_time(_days(target=None), name="NRR", width=500))
     assert "target: below" not in plain
     assert ">stale<" not in plain
+
+
+def test_a_line_that_is_no_target_is_not_called_one() -> None:
+    chart = charts.rate_over_time(_days(), name="NRR", limit="the shop's own rate", width=500)
+    svg = _drawn(chart)
+    assert "the shop&#39;s own rate: 0.50%" in svg or "the shop's own rate: 0.50%" in svg
+    assert "target" not in svg.lower()
+    assert "the shop's own rate 0.50%" in chart.to_dict()["description"]
 
 
 def test_a_chart_of_nothing_is_drawn_and_says_so() -> None:

@@ -77,6 +77,11 @@ def esc(value: object, limit: int = 200) -> str:
     return html.escape(printable(str(value), limit))
 
 
+def counted(number: int, word: str) -> str:
+    """How many of something there are."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def percent(rate: float | None) -> str:
     """A share as people write it."""
     return "–" if rate is None else f"{rate * 100:.2f} %"

@@ -77,7 +77,8 @@ def show() -> None:
         only = {"product": title, "reason": words(reason), "text": search}
         narrowed = [f"{word} “{printable(said, 60)}”" for word, said in only.items() if said]
         view.note(
-            f"{rows[0]['total']:,} events on {rows[0]['total_orders']:,} orders {what}"
+            f"{view.counted(rows[0]['total'], 'event')} on "
+            f"{view.counted(rows[0]['total_orders'], 'order')} {what}"
             + (f"; only those with the {' and the '.join(narrowed)}." if narrowed else ".")
         )
     view.table(
