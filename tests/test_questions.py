@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import zipfile
@@ -24,7 +25,7 @@ from dagster_project.lib.downloads import as_csv, as_workbook, cell_text
 from dagster_project.lib.metrics import NUMERATORS
 from dagster_project.lib.publications import current
 from dagster_project.lib.text import day_words, spreadsheet_safe
-from tests.support import Published
+from tests.support import Published, feedback_here
 
 DAY = date(2026, 10, 31)
 SHOP = "th-siam-snacks"
@@ -364,6 +365,21 @@ def test_values_read_the_same_everywhere() -> None:
     assert [cell_text(value) for value in (None, False, DAY, moment, 3, "x")] == [
         "", "false", "2026-10-31", "2026-10-31T05:06:00+00:00", "3", "x",
     ]  # fmt: skip
+
+
+# --- the dashboard's start ------------------------------------------------------------------------
+
+
+def test_a_dashboard_of_no_directory_or_on_a_taken_port_does_not_start(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    said = feedback_here("dashboard", "--data-dir", nowhere)
+    assert said.code == 2
+    assert f"{nowhere} is no directory" in said.output
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = feedback_here("dashboard", "--data-dir", tmp_path, "--port", port)
+    assert said.code == 2
+    assert f"Port {port} is taken; is a dashboard open already?" in said.output
 
 
 # --- the dashboard takes no lock ------------------------------------------------------------------

@@ -494,7 +494,7 @@ def events(
 
     With a `metric` they are those behind its figure of `day`, of a product or reason where named;
     without one all that happened from `first` to `day`, whether they count or not. `search` is
-    looked for in order numbers, reasons and texts.
+    looked for in order numbers, reasons and texts; `file_name` is that of `file_id`.
     """
     conditions, values = _event_conditions(con, shop, metric, day, first, product, reason, search)
     return _rows(
@@ -504,11 +504,17 @@ def events(
 
         totals as (
             select count(*) as total, count(distinct order_id) as total_orders from found
+        ),
+
+        names as (
+            select file_id, min(file_name) as file_name from files
+            where shop_id = $shop group by file_id
         )
 
-        select f.*, t.total, t.total_orders
+        select f.*, n.file_name, t.total, t.total_orders
         from found as f
         cross join totals as t
+        left join names as n using (file_id)
         order by f.event_date desc, f.event_id
         limit $limit offset $offset
         """,

@@ -11,7 +11,7 @@ from dagster_project.dashboard.downloads import offer
 from dagster_project.dashboard.source import ask, ask_now
 from dagster_project.dashboard.view import Column, Html, esc, percent
 from dagster_project.lib import charts, questions
-from dagster_project.lib.charts import NO_RATE, words
+from dagster_project.lib.charts import words
 
 _ON_PAGE = 25
 _MOST = 100_000
@@ -30,8 +30,8 @@ _COLUMNS = (
 )
 _TAKEN = (
     "product_key", "product_name", "delivered_orders", "orders", "rate", "watch_rank", "threshold",
-    "threshold_of", "excess_orders", "rate_change", "top_reason", "top_reason_orders", "advice_area", "advice",
-    "platform_steps", "currency", "revenue", "net_refunds",
+    "threshold_of", "excess_orders", "rate_change", "top_reason", "top_reason_orders",
+    "advice_area", "advice", "platform_steps", "currency", "revenue", "net_refunds",
 )  # fmt: skip
 
 
@@ -72,7 +72,9 @@ def show() -> None:
         [
             [
                 _name(name, metric, day, shop["last_day"], row),
-                view.rate_cell(row["rate"], row["orders"], row["delivered_orders"], state=state),
+                view.rate_cell(
+                    metric, row["rate"], row["orders"], row["delivered_orders"], state=state
+                ),
                 view.spark(rates[row["product_key"]], _told(metric, row), row["threshold"]),
                 Html(
                     f'<span class="wrap">'
@@ -151,12 +153,11 @@ def _one(shop: str, metric: str, product: str, day: date, about: questions.Row) 
     now = days[-1]
     found = ask(questions.products, shop, metric, day, product=product)
     watched = found[0] if found and found[0]["watch_rank"] else None
-    why = "" if now["rate"] is not None else f"; {NO_RATE[now['state']]}"
     tiles: list[tuple[str, Html | str, str]] = [
         (
             f"{label} on {view.day_text(day)}",
             percent(now["rate"]),
-            f"{now['orders']:,} of {now['delivered_orders']:,} orders{why}",
+            view.of_orders(metric, now),
         )
     ]
     if watched:
@@ -210,7 +211,7 @@ def _reasons(shop: str, metric: str, product: str, day: date, state: str) -> Non
     view.heading("Reasons")
     rows = ask(questions.reasons, shop, metric, day, product)
     if not rows:
-        view.nothing(view.no_negative_order(state))
+        view.nothing(view.no_negative_order(metric, state))
         return
     view.chart(charts.reasons_pareto(rows), key="_chart_product_reasons")
 
@@ -224,5 +225,5 @@ def _variations(shop: str, metric: str, product: str, day: date, state: str) -> 
             for row in ask(questions.variations, shop, metric, product, day)
         ],
         name="Variations",
-        empty=view.no_negative_order(state),
+        empty=view.no_negative_order(metric, state),
     )
