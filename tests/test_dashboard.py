@@ -217,7 +217,7 @@ def test_every_page_is_drawn_whole_and_accessible(
 def test_a_table_that_is_cut_shows_that_it_scrolls(
     site: Site, open_page: Callable[..., Page]
 ) -> None:
-    box = open_page(f"{site.url}/quality", PHONE).locator('.scroll[aria-label="Coverage"]')
+    box = open_page(f"{site.url}/orders?shop={SHOP}", PHONE).locator(".scroll")
     assert box.evaluate("box => box.scrollWidth > box.clientWidth")
     assert "local" in box.evaluate("box => getComputedStyle(box).backgroundAttachment")
 
