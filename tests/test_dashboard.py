@@ -425,7 +425,7 @@ def test_each_reason_has_a_bar_with_room_for_its_name(
         f"cross join (select unnest({names}) as code) as n",
     )
     asked = urlencode({"shop": shop, "metric": metric, "product": key})
-    page = open_page(f"{own_site.url}/products?{asked}", (1280, 900))
+    page = open_page(f"{own_site.url}/products?{asked}")
     bars = page.locator('[aria-label^="Orders by reason"] [aria-roledescription="bar"]')
     bars.first.wait_for()
     heights = bars.evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().height)")
