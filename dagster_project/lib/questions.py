@@ -220,7 +220,7 @@ def products(
         ),
 
         aims as (
-            select arg_min(metric, (target, metric <> $metric)) as metric
+            select arg_min(metric, (target, metric <> $metric, metric)) as metric
             from metric_status_daily
             where shop_id = $shop and metric_date = $day and target is not null
                 and list_contains($family, metric)

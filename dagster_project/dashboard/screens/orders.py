@@ -31,8 +31,7 @@ _COLUMNS = (
 _TAKEN = (
     "event_date", "source", "order_id", "sku_id", "product_key", "rating", "reason_code",
     "category", "fault", "is_counted", "rule", "text", "delivered_date", "file_name", "file_id",
-    "row_number",
-    "event_id",
+    "row_number", "event_id",
 )  # fmt: skip
 
 

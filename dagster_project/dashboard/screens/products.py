@@ -161,10 +161,8 @@ def _one(shop: str, metric: str, product: str, day: date, about: questions.Row) 
         )
     ]
     if watched:
-        of = watched["threshold_of"]
-        limit = f"target of {view.METRICS[of]}" if of else _limit(metric, watched)
         tiles += [
-            ("threshold", percent(watched["threshold"]), limit),
+            ("threshold", percent(watched["threshold"]), _limit(metric, watched)),
             ("too many", f"{watched['excess_orders']:.1f}", "negative orders over the threshold"),
         ]
         if at_stake := _at_stake(metric, watched):
