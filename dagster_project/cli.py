@@ -405,9 +405,12 @@ def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 8501,
 ) -> None:
     """Look at what is published, in the browser; on localhost."""
-    from dagster_project.dashboard.server import command
+    from dagster_project.dashboard.server import command, require_startable
 
-    os.environ["FEEDBACK_DATA_DIR"] = str(_data(data_dir).root)
+    data = _data(data_dir)
+    with _errors_for_people(Console(stderr=True)):
+        require_startable(data, port)
+    os.environ["FEEDBACK_DATA_DIR"] = str(data.root)
     arguments = command(port)
     os.execv(arguments[0], arguments)  # noqa: S606 - our own environment's program
 

@@ -214,6 +214,14 @@ def test_every_page_is_drawn_whole_and_accessible(
     assert_whole_and_accessible(page)
 
 
+def test_a_table_that_is_cut_shows_that_it_scrolls(
+    site: Site, open_page: Callable[..., Page]
+) -> None:
+    box = open_page(f"{site.url}/orders?shop={SHOP}", PHONE).locator(".scroll")
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth")
+    assert "local" in box.evaluate("box => getComputedStyle(box).backgroundAttachment")
+
+
 def assert_whole_and_accessible(page: Page) -> None:
     assert page.locator('[data-testid="stException"]').count() == 0
     assert "cannot be read" not in body(page)
@@ -239,6 +247,9 @@ def test_the_menu_leads_to_every_page_and_keeps_the_shop(
     page.get_by_role("heading", name="Gates").wait_for()
     page.get_by_role("link", name="Overview", exact=True).click()
     page.get_by_role("heading", name="All shops").wait_for()
+    page = open_page(f"{site.url}/overview")
+    page.get_by_role("heading", name="All shops").wait_for()
+    assert page.get_by_role("dialog").count() == 0
 
 
 # --- figures are what SQL says --------------------------------------------------------------------
@@ -284,16 +295,20 @@ def test_the_overview_counts_and_ranks_the_shops_by_status(
 
 def test_why_a_shop_has_no_rate_is_said(site: Site, open_page: Callable[..., Page]) -> None:
     rows = {row["Shop"]: row for row in table(open_page(site.url), "All shops")}
-    assert "no file was ever loaded" in rows[MESSY_SHOP]["NRR"]
+    assert "no reviews were ever loaded" in rows[MESSY_SHOP]["NRR"]
     page = open_page(f"{site.url}/shop?shop={MESSY_SHOP}")
-    assert "in these days: no file was ever loaded" in body(page)
+    assert "in these days: no reviews were ever loaded" in body(page)
+    tiles = page.get_by_role("list", name="NRR", exact=True).inner_text()
+    assert "no reviews were ever loaded" in tiles
+    assert "without rate" in tiles
+    assert " of " not in tiles
     page = open_page(f"{site.url}/products?shop={MESSY_SHOP}")
-    assert {row["Rate"] for row in table(page, "Products")} == {"–\nno file was ever loaded"}
+    assert {row["Rate"] for row in table(page, "Products")} == {"–\nno reviews were ever loaded"}
     page.locator('.scroll[aria-label="Products"]').get_by_role("link").first.click()
-    page.get_by_text("orders; no file was ever loaded").wait_for()
+    page.get_by_text("no reviews were ever loaded").first.wait_for()
     assert body(settled(page)).count("No negative order is known, and no rate") == 2
     page = open_page(f"{site.url}/reasons?shop={MESSY_SHOP}")
-    assert "No negative order is known, and no rate: no file was ever loaded" in body(page)
+    assert "No negative order is known, and no rate: no reviews were ever loaded" in body(page)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -390,7 +405,32 @@ def test_a_product_shows_its_advice_reasons_and_variations(
     assert named >= orders
     page.get_by_role("link", name="The orders behind it").click()
     page.wait_for_url("**/orders*")
-    page.get_by_text(re.compile(rf"on {orders} orders.*with the product “{name}”")).wait_for()
+    page.get_by_text(re.compile(rf"on {orders} orders?.*with the product “{name}”")).wait_for()
+
+
+@pytest.mark.parametrize("reasons", [1, 2, 3])
+def test_each_reason_has_a_bar_with_room_for_its_name(
+    own_site: Site, open_page: Callable[..., Page], reasons: int
+) -> None:
+    shop, metric, key = own_site.ask(
+        "select shop_id, metric, product_key from watchlist order by shop_id, rank limit 1"
+    )[0]
+    names = [f"reason_{number}" for number in range(reasons)]
+    republish(
+        own_site.data,
+        "20300101T000000000000",
+        product_reason_metrics_daily="select d.* replace (n.code as reason_code) "
+        "from (select distinct on (shop_id, product_key, metric, metric_date) * "
+        "from product_reason_metrics_daily order by is_counted desc) as d "
+        f"cross join (select unnest({names}) as code) as n",
+    )
+    asked = urlencode({"shop": shop, "metric": metric, "product": key})
+    page = open_page(f"{own_site.url}/products?{asked}")
+    bars = page.locator('[aria-label^="Orders by reason"] [aria-roledescription="bar"]')
+    bars.first.wait_for()
+    heights = bars.evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().height)")
+    assert len(heights) == reasons
+    assert min(heights) > 15
 
 
 def test_a_product_is_found_by_its_whole_key_and_by_no_part(
@@ -470,8 +510,34 @@ def test_the_orders_behind_a_figure_are_as_many_as_it_says(
     shown = table(page, "Events")
     assert len({row["Order"] for row in shown}) == orders
     assert {row["Counts"] for row in shown} == {"yes"}
-    assert f"on {orders:,} orders in the" in body(page)
+    assert f"on {orders:,} order{'s' if orders > 1 else ''} in the" in body(page)
     assert "only those" not in body(page)
+
+
+def test_what_is_watched_for_is_called_what_it_is(
+    own_site: Site, open_page: Callable[..., Page]
+) -> None:
+    key, threshold, revenue = own_site.ask(
+        "select product_key, threshold, revenue from watchlist "
+        "where shop_id = ? and metric = 'nrr' order by rank limit 1",
+        SHOP,
+    )[0]
+    asked = urlencode({"shop": SHOP, "metric": "nrr"})
+    address = f"{own_site.url}/products?{asked}&product={key}"
+    page = open_page(address)
+    assert f"{revenue:,.2f} THB" in body(page)
+    assert "asked back" not in body(page)
+    line = f"{threshold:.2%}"
+    assert page.locator("svg text", has_text=f"target of a part of the NRR: {line}").count() == 1
+    republish(
+        own_site.data,
+        "20300101T000000000000",
+        metric_status_daily="select * replace (null::double as target) from metric_status_daily",
+    )
+    page = open_page(address)
+    assert page.locator("svg text", has_text=f"the shop's own rate: {line}").count() == 1
+    spark = open_page(f"{own_site.url}/products?{asked}").locator("img.spark").first
+    assert "dots: the shop's own rate" in (spark.get_attribute("alt") or "")
 
 
 def test_what_narrows_the_orders_is_said(site: Site, open_page: Callable[..., Page]) -> None:
@@ -484,9 +550,36 @@ def test_what_narrows_the_orders_is_said(site: Site, open_page: Callable[..., Pa
     asked = urlencode({"shop": SHOP, "metric": "sfrr", "reason": reason, "q": order})
     page = open_page(f"{site.url}/orders?{asked}")
     assert (
-        "on 1 orders in the SFRR of the window that ends on 31 Oct 2026; only those with the "
+        "on 1 order in the SFRR of the window that ends on 31 Oct 2026; only those with the "
         f"reason “{reason.replace('_', ' ')}” and the text “{order}”." in body(page)
     )
+
+
+def test_an_events_file_is_named_and_found_among_the_files(
+    own_site: Site, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(f"{own_site.url}/orders?shop={SHOP}&metric=sfrr")
+    said = own_site.ask(
+        "select distinct on (event_id) file_name, row_number, file_id "
+        "from feedback_events as e join files as f using (file_id) where e.shop_id = ? "
+        "and source = 'return' and is_counted and event_date <= cast(? as date) "
+        "and delivered_date between cast(? as date) - 29 and cast(? as date)",
+        SHOP, DAY, DAY, DAY,
+    )  # fmt: skip
+    shown = [row["From file, row"] for row in table(page, "Events")]
+    assert sorted(shown) == sorted(f"{name}, row {row:,}" for name, row, _ in said) != []
+    header, *rows = downloaded(page, "CSV")
+    assert {(row[header.index("file_name")], row[header.index("file_id")]) for row in rows} == {
+        (name, file_id) for name, _, file_id in said
+    }
+    kept = ", ".join(f"'{file_id}'" for *_, file_id in said)
+    republish(
+        own_site.data,
+        "20300101T000000000000",
+        files=f"select * from files where file_id in ({kept})",
+    )
+    files = table(open_page(f"{own_site.url}/quality?only={SHOP}"), "Files")
+    assert {row["Id"] for row in files} == {file_id[:12] for *_, file_id in said}
 
 
 def test_data_quality_tells_gates_files_rejects_and_unknown_texts(
@@ -569,20 +662,25 @@ def test_a_long_table_is_turned_page_by_page(site: Site, open_page: Callable[...
 @pytest.mark.parametrize(
     ("path", "filters", "word"),
     [
-        ("shop", {"shop": "<script>alert(1)</script>"}, "is not to be had as shop"),
-        ("shop", {"shop": SHOP, "days": "1e9"}, "is not to be had as show"),
-        ("shop", {"shop": SHOP, "part": "sfrr; drop table x"}, "is not to be had as rate"),
+        ("shop", {"shop": "<script>alert(1)</script>"}, "to choose for “Shop”"),
+        ("shop", {"shop": SHOP, "days": "1e9"}, "to choose for “Show”"),
+        ("shop", {"shop": SHOP, "part": "sfrr; drop table x"}, "to choose for “Rate”"),
         ("products", {"shop": SHOP, "day": "2026-13-77"}, "is no day that this shop has"),
         ("products", {"shop": SHOP, "day": "1999-01-01"}, "is no day that this shop has"),
-        ("products", {"shop": SHOP, "order": "1 desc --"}, "is not to be had as ranked by"),
+        ("products", {"shop": SHOP, "order": "1 desc --"}, "to choose for “Ranked by”"),
         ("products", {"shop": SHOP, "page": "-4"}, "There is no page"),
         ("products", {"shop": SHOP, "page": "999999"}, "There is no page"),
         ("products", {"shop": SHOP, "product": "'; --<img src=x onerror=alert(1)>"}, "No order"),
-        ("reasons", {"shop": SHOP, "reason": "\x00\u202e"}, "is not to be had as reason"),
-        ("orders", {"shop": SHOP, "metric": "../../etc"}, "is not to be had as events behind"),
+        ("reasons", {"shop": SHOP, "reason": "\x00\u202e"}, "to choose for “Reason”"),
+        (
+            "orders",
+            {"shop": SHOP, "metric": "../../etc"},
+            "to choose for “Events behind”; shown is NRR.",
+        ),
+        ("orders", {"shop": SHOP, "product": "<b>x"}, "no delivered order with a product “<b>x”"),
         ("orders", {"shop": SHOP, "q": "%' or 1=1 --"}, "No event is behind that"),
-        ("quality", {"only": "nobody"}, "is not to be had as shop"),
-        ("", {"status": "fine"}, "is not to be had as status"),
+        ("quality", {"only": "nobody"}, "to choose for “Shop”"),
+        ("", {"status": "fine"}, "to choose for “Status”"),
         ("", {"q": "<b>" * 500}, "No shop is like that"),
     ],
 )
@@ -829,9 +927,39 @@ def test_restated_stale_and_frozen_days_are_marked(
     page = open_page(f"{own_site.url}/products?{asked}&order=orders")
     assert {row["Rate"] for row in table(page, "Products")} == {"–\nthe files end before this day"}
     page.locator('.scroll[aria-label="Products"]').get_by_role("link").first.click()
-    page.get_by_text("orders; the files end before this day").wait_for()
+    page.get_by_text("the files end before this day").first.wait_for()
     settled(page).locator("svg text", has_text="stale").first.wait_for()
     assert_whole_and_accessible(page)
+
+
+def test_a_shop_that_was_never_published_is_named(
+    own_site: Site, open_page: Callable[..., Page]
+) -> None:
+    republish(
+        own_site.data,
+        "20300101T000000000000",
+        frozen_shops="select 'new-shop' as shop_id, 'events_have_known_reasons' as rules, "
+        "null::varchar as publication_id, null::date as as_of",
+        files="from files union all select * replace ('new-shop' as shop_id) from files "
+        f"where shop_id = '{SHOP}'",
+    )
+    page = open_page(own_site.url)
+    said = "new-shop is held back and was never published: its exports break"
+    assert f"{said} events_have_known_reasons." in body(page)
+    assert_whole_and_accessible(page)
+    page.locator(".notice").get_by_role("link", name="Data quality").click()
+    page.get_by_role("cell", name="never published").wait_for()
+    assert filters_of(page) == {"only": "new-shop"}
+    assert said in body(open_page(f"{own_site.url}/shop?shop=new-shop"))
+
+
+def test_where_no_publication_is_marked_the_kept_ones_are_pointed_to(
+    own_site: Site, open_page: Callable[..., Page]
+) -> None:
+    (own_site.data.published / "current").unlink()
+    said = body(open_page(own_site.url))
+    assert "feedback rollback ID" in said
+    assert "No run has published" not in said
 
 
 def test_a_publication_without_shops_says_what_to_do(

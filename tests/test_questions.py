@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import zipfile
@@ -24,7 +25,7 @@ from dagster_project.lib.downloads import as_csv, as_workbook, cell_text
 from dagster_project.lib.metrics import NUMERATORS
 from dagster_project.lib.publications import current
 from dagster_project.lib.text import day_words, spreadsheet_safe
-from tests.support import Published
+from tests.support import Published, feedback_here
 
 DAY = date(2026, 10, 31)
 SHOP = "th-siam-snacks"
@@ -161,6 +162,33 @@ def test_no_rate_is_made_where_the_shop_has_none(published: Published, state: st
         assert [row["state"] for row in days] == [state] * 4
 
 
+@pytest.mark.parametrize(
+    ("targets", "of"),
+    [
+        ({"nrr": None, "nrr_seller": 0.006, "nrr_product": 0.005, "sfrr": 0.001}, "nrr_product"),
+        ({"nrr": 0.005, "nrr_seller": 0.005}, "nrr"),
+        ({"nrr": None, "sfrr": 0.001}, None),
+    ],
+)
+def test_a_threshold_says_whose_target_it_is(
+    published: Published, targets: dict[str, float | None], of: str | None
+) -> None:
+    version = current(published.data)
+    assert version
+    with questions.publication(version) as con:
+        cases = " ".join(
+            f"when '{metric}' then {target}" for metric, target in targets.items() if target
+        )
+        con.execute(
+            "create temp view metric_status_daily as select * replace (case metric "
+            f"{cases} end as target) from memory.main.metric_status_daily"
+        )
+        rows = questions.products(con, SHOP, "nrr", DAY)
+        watched = {row["threshold_of"] for row in rows if row["watch_rank"]}
+        assert watched == {of}
+        assert {row["threshold_of"] for row in rows if not row["watch_rank"]} == {None}
+
+
 def test_moments_are_in_utc_wherever_the_machine_stands(published: Published) -> None:
     ask = (
         "from dagster_project.lib import publications, questions\n"
@@ -218,6 +246,14 @@ def test_a_rate_is_drawn_with_its_target_and_marks_what_is_to_mind() -> None:
     plain = _drawn(charts.rate_over_time(_days(target=None), name="NRR", width=500))
     assert "target: below" not in plain
     assert ">stale<" not in plain
+
+
+def test_a_line_that_is_no_target_is_not_called_one() -> None:
+    chart = charts.rate_over_time(_days(), name="NRR", limit="the shop's own rate", width=500)
+    svg = _drawn(chart)
+    assert "the shop&#39;s own rate: 0.50%" in svg or "the shop's own rate: 0.50%" in svg
+    assert "target" not in svg.lower()
+    assert "the shop's own rate 0.50%" in chart.to_dict()["description"]
 
 
 def test_a_chart_of_nothing_is_drawn_and_says_so() -> None:
@@ -329,6 +365,21 @@ def test_values_read_the_same_everywhere() -> None:
     assert [cell_text(value) for value in (None, False, DAY, moment, 3, "x")] == [
         "", "false", "2026-10-31", "2026-10-31T05:06:00+00:00", "3", "x",
     ]  # fmt: skip
+
+
+# --- the dashboard's start ------------------------------------------------------------------------
+
+
+def test_a_dashboard_of_no_directory_or_on_a_taken_port_does_not_start(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    said = feedback_here("dashboard", "--data-dir", nowhere)
+    assert said.code == 2
+    assert f"{nowhere} is no directory" in said.output
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = feedback_here("dashboard", "--data-dir", tmp_path, "--port", port)
+    assert said.code == 2
+    assert f"Port {port} is taken; is a dashboard open already?" in said.output
 
 
 # --- the dashboard takes no lock ------------------------------------------------------------------

@@ -12,6 +12,7 @@ from dagster_project.dashboard.screens import orders, overview, products, qualit
 from dagster_project.lib import questions
 from dagster_project.lib.attention import OLD_AFTER_DAYS
 from dagster_project.lib.paths import DataDir
+from dagster_project.lib.publications import versions
 
 
 def main() -> None:
@@ -23,7 +24,9 @@ def main() -> None:
     st.html(view.STYLE)
     page = st.navigation(
         [
-            st.Page(overview.show, title="Overview", url_path="overview", default=True),
+            st.Page(overview.show, title="Overview", default=True),
+            # the default page is at the root only
+            st.Page(overview.show, title="Overview", url_path="overview", visibility="hidden"),
             st.Page(shop.show, title="Shop", url_path="shop"),
             st.Page(products.show, title="Products", url_path="products"),
             st.Page(reasons.show, title="Reasons", url_path="reasons"),
@@ -59,6 +62,13 @@ def main() -> None:
 
 
 def _nothing_published() -> None:
+    if versions(DataDir.default()):
+        view.heading("No publication is the current one", 1)
+        view.nothing(
+            f"{DataDir.default().published} keeps publications, but none is marked as the one to "
+            "be seen. `feedback publications` lists them, `feedback rollback ID` shows one again."
+        )
+        return
     view.heading("Nothing is published yet", 1)
     view.nothing(
         f"No run has published anything in {DataDir.default().root}. `feedback run` loads the "

@@ -23,14 +23,24 @@ DAYS = {"30": "30 days", "90": "90 days", "180": "180 days", "365": "a year", "a
 RATES = {"nrr": "NRR", "sfrr": "SFRR"}
 
 
-def choice(label: str, name: str, options: Mapping[str, str], default: str) -> str:
-    """One of `options`, code by code with what people read; the code stands in the URL."""
+def choice(
+    label: str,
+    name: str,
+    options: Mapping[str, str],
+    default: str,
+    why_not: Mapping[str, str] | None = None,
+) -> str:
+    """One of `options`, code by code with what people read; the code stands in the URL.
+
+    `why_not` tells of codes that are no option why they are none.
+    """
     said = st.query_params.get(name) or ""
     kept = st.session_state.get("_kept", {}).get(name, "")
     value = next((code for code in (said, kept) if code in options and code), default)
     if said and said not in options:
         view.notice(
-            f"“{printable(said, 40)}” is not to be had as {label.lower()} here; shown is "
+            (why_not or {}).get(said)
+            or f"There is no “{printable(said, 40)}” to choose for “{label}”; shown is "
             f"{options.get(value, value)}.",
             "warning",
         )
@@ -57,7 +67,14 @@ def shop(label: str = "Shop") -> questions.Row:
     found = {row["shop_id"]: row for row in ask(questions.shops)}
     worst = [it.shop_id for it in ask(attention.concerns)]
     default = next(iter([*worst, *found]))
-    picked = choice(label, "shop", {name: printable(name, 60) for name in found}, default)
+    held_back = {
+        row["shop_id"]: f"{printable(row['shop_id'], 60)} {view.NEVER_PUBLISHED} {row['rules']}; "
+        "shown is another shop."
+        for row in ask(questions.frozen)
+        if row["as_of"] is None
+    }
+    options = {name: printable(name, 60) for name in found}
+    picked = choice(label, "shop", options, default, held_back)
     row: questions.Row = found[picked]
     return row
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -18,7 +18,9 @@ from urllib.parse import quote, urlencode
 import altair as alt
 import streamlit as st
 
+from dagster_project.lib.attention import WORST_FIRST
 from dagster_project.lib.charts import NO_RATE, sparkline, words
+from dagster_project.lib.metrics import EVENT_SOURCES
 from dagster_project.lib.text import day_words, printable
 
 METRICS = {
@@ -51,6 +53,8 @@ STATUSES = {
     "unknown": ("?", "without rate"),
 }
 
+NEVER_PUBLISHED = "is held back and was never published: its exports break"
+
 
 @dataclass(frozen=True)
 class Html:
@@ -75,6 +79,19 @@ class Column:
 def esc(value: object, limit: int = 200) -> str:
     """Outside text as HTML: control characters shown, cut at `limit`."""
     return html.escape(printable(str(value), limit))
+
+
+def counted(number: int, word: str) -> str:
+    """How many of something there are."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def status_of(rows: Collection[Mapping[str, Any]]) -> str:
+    """The worst status of some rates; `unknown` where none of them is known, targets or not."""
+    if all(row["rate"] is None for row in rows):
+        return "unknown"
+    found = {row["status"] for row in rows}
+    return next(status for status in WORST_FIRST if status in found)
 
 
 def percent(rate: float | None) -> str:
@@ -102,15 +119,33 @@ def pill(status: str, more: str = "") -> Html:
     )
 
 
+def no_rate(metric: str, state: str) -> str:
+    """Why a metric has no rate, by the `state` that the marts give its day."""
+    if state == "not_loaded" and metric in EVENT_SOURCES:
+        return f"no {EVENT_SOURCES[metric]}s were ever loaded"
+    return NO_RATE[state]
+
+
+def of_orders(metric: str, row: Mapping[str, Any]) -> str:
+    """Numerator and denominator of a rate; why there is none, if so."""
+    if row["rate"] is None:
+        return no_rate(metric, row["state"])
+    return f"{row['orders']:,} of {row['delivered_orders']:,} orders"
+
+
 def rate_cell(
-    rate: float | None, orders: int, delivered: int, *, state: str = "ok", more: str = ""
+    metric: str,
+    rate: float | None,
+    orders: int,
+    delivered: int,
+    *,
+    state: str = "ok",
+    more: str = "",
 ) -> Html:
     """A rate with numerator and denominator beneath it and on hover; why there is none, if so."""
     of = f"{orders:,} of {delivered:,} orders"
     if rate is None:
-        return Html(
-            f'<span class="rate" title="{esc(of)}">–</span><small>{esc(NO_RATE[state])}</small>'
-        )
+        return Html(f'<span class="rate">–</span><small>{esc(no_rate(metric, state))}</small>')
     hint = f"{of}; {more}" if more else of
     also = f'<span class="more">{esc(more)}</span>' if more else ""
     return Html(
@@ -183,12 +218,12 @@ def note(text: str) -> None:
     st.html(f'<p class="note">{_prose(text)}</p>')
 
 
-def notice(text: str, kind: str = "info") -> None:
-    """A line in a box: `info`, or `warning`."""
+def notice(text: str, kind: str = "info", more: Html | None = None) -> None:
+    """A line in a box, `info` or `warning`, with a link behind it."""
     sign = "⚠" if kind == "warning" else "ⓘ"
     st.html(
         f'<div class="notice {kind}" role="status"><span aria-hidden="true">{sign}</span> '
-        f"<span>{_prose(text)}</span></div>"
+        f"<span>{_prose(text)}{f' {more.markup}' if more else ''}</span></div>"
     )
 
 
@@ -225,13 +260,13 @@ def chart(drawn: alt.LayerChart, *, key: str) -> None:
     st.vega_lite_chart(spec=spec, theme=None, key=key)
 
 
-def no_negative_order(state: str) -> str:
+def no_negative_order(metric: str, state: str) -> str:
     """What stands where a shop or product has no negative order: why none is known, if so."""
     if state == "ok":
         return "No negative order in this window."
     return (
-        f"No negative order is known, and no rate: {NO_RATE[state]}. `feedback status` says "
-        "which exports to download."
+        f"No negative order is known, and no rate: {no_rate(metric, state)}. "
+        "`feedback status` says which exports to download."
     )
 
 
@@ -274,10 +309,15 @@ STYLE = """<style>
 [data-testid="stHtml"] a { color: #0b5cad; text-decoration: underline;
   text-decoration-color: #9dbfe0; text-underline-offset: 3px; }
 .asof { display: flex; flex-wrap: wrap; gap: .3rem 1rem; color: #57606a; font-size: .88rem; }
-.scroll { overflow-x: auto; border: 1px solid #d0d7de; border-radius: 8px; }
+/* a shadow at the side where more can be scrolled to; the table's own white covers it at the end */
+.scroll { overflow-x: auto; border: 1px solid #d0d7de; border-radius: 8px; background:
+  linear-gradient(to right, #fff 40%, #fff0) 0 0 / 40px 100% no-repeat local,
+  linear-gradient(to left, #fff 40%, #fff0) 100% 0 / 40px 100% no-repeat local,
+  linear-gradient(to right, #1f293740, #1f293700) 0 0 / 14px 100% no-repeat scroll,
+  linear-gradient(to left, #1f293740, #1f293700) 100% 0 / 14px 100% no-repeat scroll; }
 .scroll:focus-visible { outline: 2px solid #0b5cad; }
 .scroll table { border-collapse: collapse; width: 100%; font-size: .9rem; margin: 0; }
-.scroll th { text-align: left; font-weight: 600; color: #424a53; background: #f3f5f8;
+.scroll th { text-align: left; font-weight: 600; color: #424a53; background: #57606a12;
   white-space: nowrap; padding: .45rem .7rem; border: 0; border-bottom: 1px solid #d0d7de; }
 .scroll td { padding: .45rem .7rem; border: 0; border-top: 1px solid #eaeef2;
   vertical-align: middle; overflow-wrap: break-word; }

@@ -53,6 +53,7 @@ def rate_over_time(
     forecast: Iterable[Row] = (),
     *,
     name: str,
+    limit: str = "target",
     width: int | str = "container",
     height: int = 300,
 ) -> alt.LayerChart:
@@ -66,10 +67,11 @@ def rate_over_time(
         forecast: one row a day ahead: `forecast_date`, `expected_rate`, `rate_if_nothing_new`,
             `expected_delivered_orders`.
         name: what the rate is called, `NRR`.
+        limit: what `target` is, where it is no target of this rate: `the shop's own rate`.
         width: in pixels, or that of the box it stands in.
         height: in pixels.
     """
-    known = [_day(row) for row in days]
+    known = [_day(row, limit) for row in days]
     ahead = [_day_ahead(row) for row in forecast]
     x = alt.X(
         "day:T",
@@ -82,7 +84,7 @@ def rate_over_time(
         alt.Tooltip("rate:Q", title=name, format=".2%"),
         alt.Tooltip("Orders:N"),
         alt.Tooltip("95 % interval:N"),
-        alt.Tooltip("Target:N"),
+        alt.Tooltip("Target:N", title=limit.capitalize()),
         alt.Tooltip("Data:N"),
         alt.Tooltip("Restated:N"),
     ]
@@ -173,7 +175,7 @@ def rate_over_time(
         )
     layers.append(_hover(base, "rate:Q", tooltip))
     chart = alt.layer(*layers).properties(
-        width=width, height=height, description=_describe_rate(name, known, ahead)
+        width=width, height=height, description=_describe_rate(name, limit, known, ahead)
     )
     return _plain(chart)
 
@@ -356,10 +358,11 @@ def words(code: str) -> str:
     return code.replace("_", " ")
 
 
-def _day(row: Row) -> dict[str, Any]:
+def _day(row: Row, limit: str) -> dict[str, Any]:
     day: date = row["metric_date"]
     rate, target, low, high = (row.get(n) for n in ("rate", "target", "rate_low", "rate_high"))
     state = row.get("state") or "ok"
+    aim = "none" if target is None else f"{'below ' if limit == 'target' else ''}{target:.2%}"
     return {
         "day": _iso(day),
         "next_day": _iso(date.fromordinal(day.toordinal() + 1)),
@@ -367,12 +370,12 @@ def _day(row: Row) -> dict[str, Any]:
         "rate_low": low,
         "rate_high": high,
         "target": target,
-        "target_label": "" if target is None else f"target: below {target:.2%}",
+        "target_label": "" if target is None else f"{limit}: {aim}",
         "state": state,
         "Day": day_words(day),
         "Orders": f"{row['orders']:,} of {row['delivered_orders']:,}",
         "95 % interval": "–" if low is None or high is None else f"{low:.2%} to {high:.2%}",
-        "Target": "none" if target is None else f"below {target:.2%}",
+        "Target": aim,
         "Data": "complete" if rate is not None else NO_RATE[state],
         "Restated": row.get("restated") or "",
     }
@@ -406,7 +409,9 @@ def _ceiling(known: list[dict[str, Any]], ahead: list[dict[str, Any]]) -> float:
     return max(highest * 1.15, min(float(widest) * 1.05, highest * 2.5), 0.001)
 
 
-def _describe_rate(name: str, known: list[dict[str, Any]], ahead: list[dict[str, Any]]) -> str:
+def _describe_rate(
+    name: str, limit: str, known: list[dict[str, Any]], ahead: list[dict[str, Any]]
+) -> str:
     """The chart in a sentence, for those who do not see it."""
     rated = [row for row in known if row["rate"] is not None]
     if not rated:
@@ -414,7 +419,7 @@ def _describe_rate(name: str, known: list[dict[str, Any]], ahead: list[dict[str,
     first, last = rated[0], rated[-1]
     text = (
         f"{name} by day: {first['rate']:.2%} on {first['Day']}, {last['rate']:.2%} on "
-        f"{last['Day']} ({last['Orders']} orders); target {last['Target']}."
+        f"{last['Day']} ({last['Orders']} orders); {limit} {last['Target']}."
     )
     if ahead and ahead[-1]["expected"] is not None:
         text += f" Expected on {ahead[-1]['Day']}: {ahead[-1]['expected']:.2%}."
@@ -441,10 +446,11 @@ def _of(rows: list[dict[str, Any]]) -> alt.Chart:
 
 
 def _plain(chart: Any) -> alt.LayerChart:
+    # the height is of what is drawn, without axis; not in the configuration, which Streamlit
+    # overrules
+    fitted = chart.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
     configured: alt.LayerChart = (
-        chart.configure(
-            font=_FONT, background="#ffffff", autosize={"type": "fit-x", "contains": "padding"}
-        )
+        fitted.configure(font=_FONT, background="#ffffff")
         .configure_axis(**_AXIS)
         .configure_view(stroke=None)
         .configure_legend(labelColor=INK, labelFontSize=12, labelLimit=220)

@@ -200,10 +200,12 @@ def products(
 ) -> list[Row]:
     """A shop's products on a day, ranked; `total` is how many there are.
 
-    Those on the watchlist come with its rank, threshold and advice, on the day that it speaks of.
+    Those on the watchlist come with its rank, threshold and advice, on the day that it speaks of;
+    `threshold_of` is the metric whose target that is, None where it is the shop's own rate.
     `search` is looked for in names and keys; `product` is a key, of that product alone.
     """
     orders = _OF_PRODUCT[metric]
+    family = [name for name, of in EVENT_SOURCES.items() if of == EVENT_SOURCES[metric]]
     return _rows(
         con,
         f"""
@@ -215,12 +217,22 @@ def products(
                 and ($search = '' or contains(lower(product_name), lower($search))
                     or contains(lower(product_key), lower($search)))
                 and ($product = '' or product_key = $product)
+        ),
+
+        aims as (
+            select arg_min(metric, (target, metric <> $metric, metric)) as metric
+            from metric_status_daily
+            where shop_id = $shop and metric_date = $day and target is not null
+                and list_contains($family, metric)
         )
 
-        select p.*, w.rank as watch_rank, w.threshold, w.excess_orders, w.rate_change,
+        select p.*, w.rank as watch_rank, w.threshold,
+            case when w.threshold is not null then a.metric end as threshold_of,
+            w.excess_orders, w.rate_change,
             w.top_reason, w.top_reason_orders, w.advice_area, w.advice, w.platform_steps,
             w.currency, w.revenue, w.net_refunds, count(*) over () as total
         from on_day as p
+        cross join aims as a
         left join watchlist as w
             on w.shop_id = $shop and w.metric = $metric and w.product_key = p.product_key
             and w.as_of_date = $day
@@ -229,7 +241,7 @@ def products(
         """,
         {
             "shop": shop, "day": day, "metric": metric, "search": search, "product": product,
-            "limit": limit, "offset": offset,
+            "limit": limit, "offset": offset, "family": family,
         },
     )  # fmt: skip
 
@@ -482,7 +494,7 @@ def events(
 
     With a `metric` they are those behind its figure of `day`, of a product or reason where named;
     without one all that happened from `first` to `day`, whether they count or not. `search` is
-    looked for in order numbers, reasons and texts.
+    looked for in order numbers, reasons and texts; `file_name` is that of `file_id`.
     """
     conditions, values = _event_conditions(con, shop, metric, day, first, product, reason, search)
     return _rows(
@@ -492,11 +504,17 @@ def events(
 
         totals as (
             select count(*) as total, count(distinct order_id) as total_orders from found
+        ),
+
+        names as (
+            select file_id, min(file_name) as file_name from files
+            where shop_id = $shop group by file_id
         )
 
-        select f.*, t.total, t.total_orders
+        select f.*, n.file_name, t.total, t.total_orders
         from found as f
         cross join totals as t
+        left join names as n using (file_id)
         order by f.event_date desc, f.event_id
         limit $limit offset $offset
         """,

@@ -30,8 +30,8 @@ _COLUMNS = (
 )
 _TAKEN = (
     "event_date", "source", "order_id", "sku_id", "product_key", "rating", "reason_code",
-    "category", "fault", "is_counted", "rule", "text", "delivered_date", "file_id", "row_number",
-    "event_id",
+    "category", "fault", "is_counted", "rule", "text", "delivered_date", "file_name", "file_id",
+    "row_number", "event_id",
 )  # fmt: skip
 
 
@@ -60,9 +60,15 @@ def show() -> None:
         "reason": reason,
         "search": search,
     }
-    title = product and (ask(questions.product_name, name, product, day) or product)
-    if product:
-        view.heading(title, note=f"Only events on the product {product}")
+    called = product and ask(questions.product_name, name, product, day)
+    if product and not called:
+        view.notice(
+            f"{printable(name, 60)} has no delivered order with a product "
+            f"“{printable(product, 60)}” in the window that ends on {view.day_text(day)}.",
+            "warning",
+        )
+    elif product:
+        view.heading(called, note=f"Only events on the product {product}")
     rows = filters.paged(
         lambda limit, offset: ask(questions.events, name, **asked, limit=limit, offset=offset),
         _ON_PAGE,
@@ -74,10 +80,11 @@ def show() -> None:
             if metric == _ALL
             else f"in the {_FIGURES[metric]} of {window}"
         )
-        only = {"product": title, "reason": words(reason), "text": search}
+        only = {"product": called or product, "reason": words(reason), "text": search}
         narrowed = [f"{word} “{printable(said, 60)}”" for word, said in only.items() if said]
         view.note(
-            f"{rows[0]['total']:,} events on {rows[0]['total_orders']:,} orders {what}"
+            f"{view.counted(rows[0]['total'], 'event')} on "
+            f"{view.counted(rows[0]['total_orders'], 'order')} {what}"
             + (f"; only those with the {' and the '.join(narrowed)}." if narrowed else ".")
         )
     view.table(
@@ -105,7 +112,7 @@ def _row(row: questions.Row) -> list[view.Cell]:
         counts,
         row["delivered_date"],
         Html(
-            f'<span class="number" title="file {esc(row["file_id"])}">'
-            f"{esc(row['file_id'][:8])}, {row['row_number']:,}</span>"
+            f'<span class="wrap" title="id {esc(row["file_id"])}">'
+            f"{esc(row['file_name'] or row['file_id'][:12])}, row {row['row_number']:,}</span>"
         ),
     ]

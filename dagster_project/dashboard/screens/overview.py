@@ -10,6 +10,7 @@ from dagster_project.dashboard.source import ask
 from dagster_project.dashboard.view import Column, Html, esc, percent
 from dagster_project.lib import attention, questions
 from dagster_project.lib.charts import words
+from dagster_project.lib.text import printable
 
 _FIRST = 3
 _ALL = {"": "all"}
@@ -30,9 +31,16 @@ def show() -> None:
     by_shop: dict[str, dict[str, questions.Row]] = {}
     for row in ask(questions.standings):
         by_shop.setdefault(row["shop_id"], {})[row["metric"]] = row
-    statuses = {shop: _status(metrics) for shop, metrics in by_shop.items()}
+    statuses = {shop: view.status_of(metrics.values()) for shop, metrics in by_shop.items()}
     about = {row["shop_id"]: row for row in ask(questions.shops)}
     _counts(statuses)
+    for row in ask(questions.frozen):
+        if row["as_of"] is None:
+            view.notice(
+                f"{printable(row['shop_id'], 60)} {view.NEVER_PUBLISHED} {row['rules']}.",
+                "warning",
+                view.link("quality", "Data quality", only=row["shop_id"]),
+            )
     _attention(list(statuses.values()).count("unknown"))
     view.heading(
         "All shops",
@@ -156,6 +164,7 @@ def _row(about: questions.Row, metrics: dict[str, questions.Row], status: str) -
         decisive = _decisive(metric, metrics)
         cells += [
             view.rate_cell(
+                metric,
                 row["rate"],
                 row["orders"],
                 row["delivered_orders"],
@@ -190,11 +199,6 @@ def _decisive(metric: str, metrics: dict[str, questions.Row]) -> questions.Row:
     family = [row for name, row in metrics.items() if name.startswith(metric)]
     with_target = [row for row in family if row["target"] is not None and row["rate"] is not None]
     return max(with_target, key=lambda row: row["rate"] / row["target"], default=metrics[metric])
-
-
-def _status(metrics: dict[str, questions.Row]) -> str:
-    found = {row["status"] for row in metrics.values()}
-    return next(status for status in attention.WORST_FIRST if status in found)
 
 
 def _closeness(metrics: dict[str, questions.Row]) -> float:

@@ -11,7 +11,7 @@ from dagster_project.dashboard.downloads import offer
 from dagster_project.dashboard.source import ask, ask_now
 from dagster_project.dashboard.view import Column, Html, esc, percent
 from dagster_project.lib import charts, questions
-from dagster_project.lib.charts import NO_RATE, words
+from dagster_project.lib.charts import words
 
 _ON_PAGE = 25
 _MOST = 100_000
@@ -30,8 +30,8 @@ _COLUMNS = (
 )
 _TAKEN = (
     "product_key", "product_name", "delivered_orders", "orders", "rate", "watch_rank", "threshold",
-    "excess_orders", "rate_change", "top_reason", "top_reason_orders", "advice_area", "advice",
-    "platform_steps", "currency", "revenue", "net_refunds",
+    "threshold_of", "excess_orders", "rate_change", "top_reason", "top_reason_orders",
+    "advice_area", "advice", "platform_steps", "currency", "revenue", "net_refunds",
 )  # fmt: skip
 
 
@@ -67,14 +67,15 @@ def show() -> None:
     for row in ask(questions.product_reasons, name, metric, day, keys):
         reasons.setdefault(row["product_key"], []).append(row)
     state = ask(questions.state, name, metric, day)
-    label = view.METRICS[metric]
     view.table(
         _COLUMNS,
         [
             [
                 _name(name, metric, day, shop["last_day"], row),
-                view.rate_cell(row["rate"], row["orders"], row["delivered_orders"], state=state),
-                view.spark(rates[row["product_key"]], f"{label} in thirty days", row["threshold"]),
+                view.rate_cell(
+                    metric, row["rate"], row["orders"], row["delivered_orders"], state=state
+                ),
+                view.spark(rates[row["product_key"]], _told(metric, row), row["threshold"]),
                 Html(
                     f'<span class="wrap">'
                     f"{esc(view.reasons_text(reasons.get(row['product_key'], [])) or '–')}</span>"
@@ -106,6 +107,30 @@ def _name(shop: str, metric: str, day: date, last: date, row: questions.Row) -> 
     return Html(f'<span class="wrap">{shown.markup}</span>{mark}')
 
 
+def _limit(metric: str, row: questions.Row) -> str:
+    """What the threshold of a watched product is."""
+    if row["threshold_of"] is None:
+        return "the shop's own rate"
+    return "target" if row["threshold_of"] == metric else "target of a part of the NRR"
+
+
+def _told(metric: str, row: questions.Row) -> str:
+    told = f"{view.METRICS[metric]} in thirty days"
+    if row["threshold"] is None:
+        return told
+    return f"{told}; dots: {_limit(metric, row)}, {percent(row['threshold'])}"
+
+
+def _at_stake(metric: str, row: questions.Row) -> tuple[str, str, str] | None:
+    amount = row["revenue" if metric == "nrr" else "net_refunds"]
+    if amount is None:
+        return None
+    money = f"{amount:,.2f} {row['currency'] or ''}".rstrip()
+    if metric == "nrr":
+        return "sold for", money, "the product in the negative orders"
+    return "asked back", money, "less compensation"
+
+
 def _advice(row: questions.Row) -> Html:
     if not row["advice"]:
         return Html("–")
@@ -128,26 +153,20 @@ def _one(shop: str, metric: str, product: str, day: date, about: questions.Row) 
     now = days[-1]
     found = ask(questions.products, shop, metric, day, product=product)
     watched = found[0] if found and found[0]["watch_rank"] else None
-    why = "" if now["rate"] is not None else f"; {NO_RATE[now['state']]}"
-    money = (
-        f"{watched['net_refunds']:,.2f} {watched['currency'] or ''}"
-        if watched and watched["net_refunds"] is not None
-        else None
-    )
     tiles: list[tuple[str, Html | str, str]] = [
         (
             f"{label} on {view.day_text(day)}",
             percent(now["rate"]),
-            f"{now['orders']:,} of {now['delivered_orders']:,} orders{why}",
+            view.of_orders(metric, now),
         )
     ]
     if watched:
         tiles += [
-            ("threshold", percent(watched["threshold"]), "the target, else the shop's own rate"),
+            ("threshold", percent(watched["threshold"]), _limit(metric, watched)),
             ("too many", f"{watched['excess_orders']:.1f}", "negative orders over the threshold"),
         ]
-        if money:
-            tiles.append(("at stake", money, "asked back, less compensation"))
+        if at_stake := _at_stake(metric, watched):
+            tiles.append(at_stake)
     view.tiles(tiles, label)
     if watched:
         view.cards([Html(_todo(watched))], "Advice")
@@ -155,6 +174,7 @@ def _one(shop: str, metric: str, product: str, day: date, about: questions.Row) 
         charts.rate_over_time(
             [row | {"target": watched["threshold"] if watched else None} for row in days],
             name=label,
+            limit=_limit(metric, watched) if watched else "target",
             height=240,
         ),
         key="_chart_product",
@@ -173,10 +193,15 @@ def _one(shop: str, metric: str, product: str, day: date, about: questions.Row) 
 
 def _todo(row: questions.Row) -> str:
     steps = row["platform_steps"]
+    orders = view.counted(row["top_reason_orders"] or 0, "order")
     return (
         f"<h3>What to do</h3><p>Most often: {esc(words(row['top_reason'] or '–'))} "
-        f"({row['top_reason_orders'] or 0:,} orders). {esc(row['advice'] or '', 400)}</p>"
-        + (f"<p><b>Else the platform may</b> {esc(steps, 400)}.</p>" if steps else "")
+        f"({orders}). {esc(row['advice'] or '', 400)}</p>"
+        + (
+            f"<p><b>Else the platform may</b> do this, the mildest first: {esc(steps, 400)}.</p>"
+            if steps
+            else ""
+        )
     )
 
 
@@ -184,7 +209,7 @@ def _reasons(shop: str, metric: str, product: str, day: date, state: str) -> Non
     view.heading("Reasons")
     rows = ask(questions.reasons, shop, metric, day, product)
     if not rows:
-        view.nothing(view.no_negative_order(state))
+        view.nothing(view.no_negative_order(metric, state))
         return
     view.chart(charts.reasons_pareto(rows), key="_chart_product_reasons")
 
@@ -198,5 +223,5 @@ def _variations(shop: str, metric: str, product: str, day: date, state: str) -> 
             for row in ask(questions.variations, shop, metric, product, day)
         ],
         name="Variations",
-        empty=view.no_negative_order(state),
+        empty=view.no_negative_order(metric, state),
     )

@@ -195,6 +195,7 @@ def _files(only: str) -> None:
             Column("Rows", is_number=True),
             Column("Rejected", is_number=True, is_extra=True),
             Column("Status"),
+            Column("Id", is_extra=True, hint="What feedback retract takes"),
         ],
         [
             [
@@ -205,6 +206,7 @@ def _files(only: str) -> None:
                 row["rows_read"],
                 row["rows_rejected"],
                 _outcome(row),
+                Html(f'<code title="{esc(row["file_id"])}">{esc(row["file_id"][:12])}</code>'),
             ]
             for row in rows
         ],

@@ -11,7 +11,7 @@ from dagster_project.dashboard.downloads import offer
 from dagster_project.dashboard.source import ask
 from dagster_project.dashboard.view import Column
 from dagster_project.lib import charts, questions
-from dagster_project.lib.charts import NO_RATE, words
+from dagster_project.lib.charts import words
 
 _LINES = 5
 
@@ -36,12 +36,12 @@ def show() -> None:
     )
     state = ask(questions.state, name, metric, day)
     if not rows:
-        view.nothing(view.no_negative_order(state))
+        view.nothing(view.no_negative_order(metric, state))
         return
     if state != "ok":
         view.notice(
-            f"There is no {label} on that day: {NO_RATE[state]}. The orders are those that are "
-            "known.",
+            f"There is no {label} on that day: {view.no_rate(metric, state)}. The orders are those "
+            "that are known.",
             "warning",
         )
     view.chart(charts.reasons_pareto(rows), key="_chart_reasons")
@@ -106,7 +106,9 @@ def _by_product(
                     product=row["product_key"],
                 ),
                 row["orders"],
-                view.rate_cell(row["rate"], row["orders"], row["delivered_orders"], state=state),
+                view.rate_cell(
+                    metric, row["rate"], row["orders"], row["delivered_orders"], state=state
+                ),
             ]
             for row in ask(questions.reason_products, shop, metric, reason, day)
         ],

@@ -66,7 +66,7 @@ def _metric(shop: questions.Row, metric: str, now: questions.Row, first: date, l
     days = ask(questions.rate_days, shop["shop_id"], metric, first, last)
     if not any(row["rate"] is not None for row in days):
         view.nothing(
-            f"No {label} in these days: {charts.NO_RATE[now['state']]}. "
+            f"No {label} in these days: {view.no_rate(metric, now['state'])}. "
             "`feedback status` says which exports to download."
         )
         return
@@ -75,11 +75,14 @@ def _metric(shop: questions.Row, metric: str, now: questions.Row, first: date, l
 
 
 def _tiles(now: questions.Row, ahead: list[questions.Row]) -> list[tuple[str, Html | str, str]]:
-    of = f"{now['orders']:,} of {now['delivered_orders']:,} orders"
     aim = f"target below {percent(now['target'])}" if now["target"] is not None else "no target"
     tiles: list[tuple[str, Html | str, str]] = [
-        (f"on {view.day_text(now['day'])}", percent(now["rate"]), of),
-        ("status", view.pill(now["status"]), aim),
+        (
+            f"on {view.day_text(now['day'])}",
+            percent(now["rate"]),
+            view.of_orders(now["metric"], now),
+        ),
+        ("status", view.pill(view.status_of([now])), aim),
     ]
     if now["rate_low"] is not None:
         few = "" if now["is_reliable"] else "; few orders, one decides"
