@@ -14,6 +14,10 @@ HEADER_SEARCH_ROWS = 20
 _MAX_COLUMNS = 2_000
 
 
+class OtherHeaderError(FileRefusedError):
+    """A file without the header of the dataset that it is read as; it may have another's."""
+
+
 @dataclass(frozen=True)
 class Header:
     """Row number (1 = the file's first), number of cells, and the cell of each column found."""
@@ -51,7 +55,7 @@ def find_header(rows: Iterable[Sequence[Cell]], dataset: Dataset) -> Header:
         if positions and (best_missing is None or len(missing) < len(best_missing)):
             best_missing = missing
     if best_missing is None:
-        raise FileRefusedError(
+        raise OtherHeaderError(
             f"has no header of an export of {dataset.name} in its first {HEADER_SEARCH_ROWS} rows"
         )
     raise lacks(dataset, best_missing)
@@ -64,7 +68,7 @@ def missing_headers(dataset: Dataset, positions: dict[str, int]) -> list[str]:
 
 def lacks(dataset: Dataset, missing: list[str]) -> FileRefusedError:
     """The refusal of a file without the `missing` headers."""
-    return FileRefusedError(
+    return OtherHeaderError(
         f"lacks the column {', '.join(repr(m) for m in missing)}; "
         f"is it really an export of {dataset.name}?"
     )
