@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def test_the_command_works_where_nothing_may_be_written(
         assert read_only
         return database.connect(path, read_only=True)
 
-    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    monkeypatch.setattr("os.access", lambda _, mode, **__: mode != os.W_OK)
     monkeypatch.setattr(ledger, "connect", connect)
     result = feedback_here("status", "--data-dir", store.data.root)
     assert result.code == 0
