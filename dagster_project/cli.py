@@ -492,7 +492,7 @@ def _run(
             outcome = run_job(
                 data, last_day, say, full_refresh=full_refresh, accept=accept, reason=reason
             )
-        lines = None
+        unknown = lines = None
         if outcome.published:
             with connect(data.published / "marts.duckdb", read_only=True) as marts:
                 out.print(summary.summarise(marts))
@@ -501,7 +501,11 @@ def _run(
             refused = [e for e in ledger.current_files() if e.status == "refused"]
             set_aside = [e for e in refused if e.ingested_at >= outcome.started_at]
             earlier = [e for e in refused if e.ingested_at < outcome.started_at]
-            unknown, unpublished_lines = summary.unknown_reasons(data, ledger, outcome.run_id)
+            contained = ledger.contained(outcome.run_id)
+            notes = ledger.notes(outcome.run_id)
+            if contained or not outcome.published:  # then the publication lacks some texts
+                unknown, more_lines = summary.unknown_reasons(data, ledger, outcome.run_id)
+                lines = more_lines or lines
             for part in (
                 summary.show_refused(set_aside, earlier, data.landing),
                 summary.show_gates(ledger, outcome.run_id),
@@ -509,9 +513,7 @@ def _run(
             ):
                 if part is not None:
                     out.print(part)
-            contained = ledger.contained(outcome.run_id)
-            notes = ledger.notes(outcome.run_id)
-        if lines := unpublished_lines or lines:
+        if lines:
             out.print(lines, markup=False, highlight=False, soft_wrap=True)
         out.print(summary.show_steps(outcome.steps))
         for is_problem, note in notes:
