@@ -139,6 +139,14 @@ def test_a_file_in_another_datasets_folder_is_told_where_it_belongs(
     )
 
 
+def test_a_column_that_is_missing_makes_no_other_dataset_of_a_file(store: Store) -> None:
+    cells = review(product_id="1", sku_id="2")
+    del cells["rating"]
+    assert (
+        "lacks the column 'rating'" in tells(check(store, store.drop([cells], "reviews")), "Set")[0]
+    )
+
+
 def test_sheets_of_several_shops_are_told_each(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "both-2025-03-31.xlsx"
     sheets = {"thai": [order()], "american": [order(2), order(3)]}

@@ -66,7 +66,7 @@ def open_tables(
     try:
         return _open(path, dataset, region, workbooks, shop_ids)
     except OtherHeaderError as refusal:
-        other = find_dataset(path, region, workbooks)
+        other = find_dataset(path, region, workbooks, more_than=refusal.columns_found)
         if not other or dataset.name not in load_datasets():
             raise
         raise FileRefusedError(
@@ -75,8 +75,11 @@ def open_tables(
         ) from refusal
 
 
-def find_dataset(path: Path, region: str, workbooks: WorkbookReader) -> str:
-    """The dataset of whose columns the file has most; blank when it has the header of none."""
+def find_dataset(path: Path, region: str, workbooks: WorkbookReader, *, more_than: int = 0) -> str:
+    """The dataset of whose columns the file has most; blank when it has the header of none.
+
+    Datasets of which it has no more columns than `more_than` do not count.
+    """
     found: dict[str, int] = {}
     for name, dataset in load_datasets().items():
         try:
@@ -84,7 +87,8 @@ def find_dataset(path: Path, region: str, workbooks: WorkbookReader) -> str:
         except (FileRefusedError, OSError):
             continue
         found[name] = max(len(table.header.positions) for table in tables)
-    return max(found, key=lambda name: found[name], default="")
+    best = max(found, key=lambda name: found[name], default="")
+    return best if found.get(best, 0) > more_than else ""
 
 
 def _open(
