@@ -15,7 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from dagster_project.lib.errors import ConfigurationError, FeedbackError, trouble_of_machine
+from dagster_project.lib.errors import (
+    ConfigurationError,
+    FeedbackError,
+    trouble_of_machine,
+    writing_to,
+)
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.text import printable
 
@@ -143,7 +148,8 @@ def status(data_dir: DataDirOption = None) -> None:
         shops = read_shops(data.shops_csv)
         entries = []
         if data.ledger.exists():
-            with Ledger.open(data.ledger) as ledger:
+            is_writable = all(os.access(path, os.W_OK) for path in (data.root, data.ledger))
+            with Ledger.open(data.ledger, read_only=not is_writable) as ledger:
                 entries = ledger.current_files()
         _out().print(show_status(coverage(shops, entries, datetime.now(UTC))))
 
@@ -163,7 +169,8 @@ def sample(
     with _errors_for_people(err):
         if (out / "shops.csv").exists() or (out / "landing").exists():
             raise ConfigurationError(f"{out} already has exports; name an empty directory.")
-        write_sample(out, shops=shops, days=days, orders_per_day=orders_per_day, seed=seed)
+        with writing_to(out):
+            write_sample(out, shops=shops, days=days, orders_per_day=orders_per_day, seed=seed)
         err.print(f"Wrote sample exports to {out}", soft_wrap=True)
 
 
@@ -271,7 +278,8 @@ def publish(
         version = require_current(data)
         others = [s for s in read_shops(data.shops_csv).values() if s.shop_id != shop]
         names = {name for s in others for name in (s.shop_id, s.shop_name)}
-        counts = write_shop_publication(version, shop, names, out)
+        with writing_to(out):
+            counts = write_shop_publication(version, shop, names, out)
         _out().print(f"Wrote {sum(counts.values()):,} rows of {_plain(shop)} to {out}")
 
 
@@ -293,7 +301,9 @@ def digest(
         version = require_current(data)
         now = datetime.now(UTC)
         folder = out or data.digests / str(run_day(now))
-        files = write_digest(version, read_shops(data.shops_csv), now, run_day(now), folder)
+        shops = read_shops(data.shops_csv)
+        with writing_to(folder):
+            files = write_digest(version, shops, now, run_day(now), folder)
         _out().print(f"Wrote {len(files)} files; begin with {files[0]}", soft_wrap=True)
 
 
@@ -485,23 +495,29 @@ def _run(
             outcome = run_job(
                 data, last_day, say, full_refresh=full_refresh, accept=accept, reason=reason
             )
+        unknown = lines = None
         if outcome.published:
             with connect(data.published / "marts.duckdb", read_only=True) as marts:
                 out.print(summary.summarise(marts))
-                if lines := summary.settings_lines(marts, data):
-                    out.print(lines, markup=False, highlight=False, soft_wrap=True)
+                lines = summary.settings_lines(marts, data)
         with Ledger.open(data.ledger) as ledger:
             refused = [e for e in ledger.current_files() if e.status == "refused"]
             set_aside = [e for e in refused if e.ingested_at >= outcome.started_at]
             earlier = [e for e in refused if e.ingested_at < outcome.started_at]
+            contained = ledger.contained(outcome.run_id)
+            notes = ledger.notes(outcome.run_id)
+            if contained or not outcome.published:  # then the publication lacks some texts
+                unknown, more_lines = summary.unknown_reasons(data, ledger, outcome.run_id)
+                lines = more_lines or lines
             for part in (
                 summary.show_refused(set_aside, earlier, data.landing),
                 summary.show_gates(ledger, outcome.run_id),
+                unknown,
             ):
                 if part is not None:
                     out.print(part)
-            contained = ledger.contained(outcome.run_id)
-            notes = ledger.notes(outcome.run_id)
+        if lines:
+            out.print(lines, markup=False, highlight=False, soft_wrap=True)
         out.print(summary.show_steps(outcome.steps))
         for is_problem, note in notes:
             if is_problem:

@@ -125,6 +125,28 @@ def test_a_file_like_no_export_is_told_what_it_lacks_for_a_dataset(
     assert "lacks the column 'SKU ID', 'Product Name'" in tells(lacking, "Set")[0]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_a_file_in_another_datasets_folder_is_told_where_it_belongs(
+    store: Store, suffix: str
+) -> None:
+    cells = table([order()])
+    content = xlsx_bytes(cells) if suffix == "xlsx" else csv_text(cells)
+    result = check(store, store.drop(content, "returns", f"all-2025-03-31.{suffix}"))
+    assert result.code == 1
+    assert (
+        "has the header of orders, not of returns; move it to landing/<shop_id>/orders/"
+        in " ".join(tells(result, "Set")[0].split())
+    )
+
+
+def test_a_column_that_is_missing_makes_no_other_dataset_of_a_file(store: Store) -> None:
+    cells = review(product_id="1", sku_id="2")
+    del cells["rating"]
+    assert (
+        "lacks the column 'rating'" in tells(check(store, store.drop([cells], "reviews")), "Set")[0]
+    )
+
+
 def test_sheets_of_several_shops_are_told_each(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "both-2025-03-31.xlsx"
     sheets = {"thai": [order()], "american": [order(2), order(3)]}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 from typer.testing import CliRunner
 
@@ -21,6 +22,7 @@ from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.metrics import CHAT_RATE, NUMERATORS
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import read_manifest
+from tests.exports_helper import Store, order, request
 from tests.support import (
     MESSY_SHOP,
     ORDER_HEADER,
@@ -344,6 +346,31 @@ def test_closed_rule_may_pass_once_on_the_record(published: Published, tmp_path:
     ) == [(rule, "a new shop")]
 
 
+def test_closed_rule_on_return_reasons_prints_them_and_lines_to_paste_on_the_first_run(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path / "d", HEADER + "thai,Thai Shop,TH,Asia/Bangkok,THB\n")
+    store.drop([order(n) for n in range(12)], "orders")
+    reason = "It hums, at night\x1b[31m"
+    store.drop([request(n, Return_Reason=reason) for n in range(12)], "returns")
+    done = feedback("run", "--data-dir", store.data.root)
+    assert done.code == 1, done.output
+    assert "Nothing was published." in done.output
+    assert shows(done.output, "It hums, at night\\x1b[31m", "return reason, not counted", 12)
+    assert f"add the lines to {store.data.settings / 'return_reason_texts.csv'}" in done.output
+    assert '"It hums, at night\\x1b[31m",?,,2010-01-01,\n' in done.output
+    assert "\x1b" not in done.output
+
+
+def test_run_of_which_every_file_was_set_aside_prints_no_rates(tmp_path: Path) -> None:
+    store = Store(tmp_path / "d", HEADER + "thai,Thai Shop,TH,Asia/Bangkok,THB\n")
+    store.drop("no export", "orders")
+    done = feedback("run", "--data-dir", store.data.root)
+    assert done.code == 0, done.output
+    assert "Rates of the window" not in done.output
+    assert "as of no day yet." in done.output
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -497,13 +524,15 @@ def test_dev_opens_dagster_on_localhost_with_the_instance_of_the_data_directory(
         (OSError(errno.EROFS, "Read-only file system", "d/run.lock"),
          "d/run.lock may not be written to (Read-only file system)"),
         (PermissionError(errno.EACCES, "Permission denied", "d/run.lock"), "may not be written to"),
+        (duckdb.IOException('IO Error: Cannot open file "d/x.duckdb": Read-only file system'),
+         "d/x.duckdb may not be written to (Read-only file system); change that first."),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("is_cause", [False, True])
 def test_trouble_of_the_machine_is_told_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, is_cause: bool
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         if is_cause:
             raise RuntimeError("something") from error
         raise error
@@ -514,8 +543,37 @@ def test_trouble_of_the_machine_is_told_in_words(
     assert_tells(feedback_here("status", "--data-dir", data.root), 1, "Error:", words)
 
 
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("missing/x.csv", "The folder {} does not exist."),
+        ("file/x.csv", "The folder {} does not exist."),
+        ("folder.csv", "folder.csv cannot be written (Is a directory); name another place."),
+    ],
+)
+def test_place_that_cannot_be_written_to_is_told_as_it_was_named(
+    published: Published, tmp_path: Path, place: str, words: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.csv" / "full").mkdir(parents=True)
+    out = tmp_path / place
+    asked = ("explain", "--shop", SHOP, "--metric", "nrr", "--date", "2026-10-31")
+    for command in (("download", "watchlist"), asked):
+        done = feedback_here(*command, "--out", out, "--data-dir", published.data.root)
+        assert_tells(done, 2, "Error: ", words.format(out.parent))
+
+
+def test_digest_that_cannot_be_written_is_told_as_it_was_named(
+    published: Published, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "digest"
+    done = feedback_here("digest", "--out", out, "--data-dir", published.data.root)
+    assert_tells(done, 2, f"Error: The folder {out.parent} does not exist.")
+
+
 def test_what_nobody_foresaw_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(Ledger, "open", fail)

@@ -390,6 +390,7 @@ def test_shop_that_breaks_a_rule_stays_as_it_was_until_it_is_right(
         done = run(data)
         assert done.code == 0, done.output
         assert f"Frozen: {SHOP} as in {first}" in " ".join(done.output.split())
+        assert done.output.count("It hums at night,?,,2010-01-01,\n") == 1
         assert (read(data, figures), read(data, events)) == before
         assert other_shops_are_as_computed(data, SHOP)
         assert read(data, "select shop_id, rules, publication_id, as_of from frozen_shops") == [

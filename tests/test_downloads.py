@@ -94,6 +94,7 @@ def test_a_full_disk_leaves_what_was_there(
         ("watchlist; drop table x", None, "x.csv", "The tables are"),
         ("quality_results", SHOP, "x.csv", "not by shop"),
         ("watchlist", None, "x.pdf", "must end in"),
+        ("watchlist", "nope", "x.csv", f"nope is no shop of .*{SHOP}"),
     ],
 )
 def test_what_cannot_be_written_is_told_in_words(

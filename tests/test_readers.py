@@ -155,8 +155,13 @@ def test_a_header_name_may_hold_a_line_break(read: Read) -> None:
 
 
 def test_an_empty_file_is_refused(read: Read) -> None:
-    with pytest.raises(FileRefusedError, match="has no header of an export of products"):
+    with pytest.raises(FileRefusedError, match="is empty; export it again"):
         read("")
+
+
+def test_a_workbook_under_the_name_of_a_csv_file_is_told(read: Read, tmp_path: Path) -> None:
+    with pytest.raises(FileRefusedError, match=r"is an Excel workbook, .* ending \.xlsx"):
+        read(xlsx_bytes(table([product()])))
 
 
 @pytest.mark.parametrize("text", [PLAIN, PLAIN.strip(), "\ufeff" + PLAIN.replace("\n", "\r\n")])

@@ -126,7 +126,7 @@ def test_a_file_that_is_no_setting_is_an_error_naming_those_that_are(
         (TARGETS.replace("target", "goal"), "lacks the column 'target'"),
         (TARGETS.replace("source", "region"), "lacks the column 'source'"),
         (TARGETS.strip() + ",Region\n", "has the column 'region' twice"),
-        ("", "has no header of an export of metric_targets"),
+        ("", "is empty; export it again"),
         (TARGETS + "VN,nrr,,2025-01-01,,,\n", "row 2, target: the value is missing. The rate to"),
         (TARGETS + "VN,nrr,half,2025-01-01,,,\n", "row 2, target: the value is no amount"),
         (TARGETS + "VN,nrr,nan,2025-01-01,,,\n", "row 2, target: the value is no amount"),

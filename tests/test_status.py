@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from dagster_project.lib import database, ledger
 from dagster_project.lib.database import one_run_at_a_time
 from dagster_project.lib.shops import read_shops
 from dagster_project.lib.status import Coverage, coverage
@@ -95,3 +98,19 @@ def test_the_command_works_beside_a_run_that_waits(store: Store) -> None:
     store.load([order()], "orders", "orders-2025-03-31.csv")
     with one_run_at_a_time(store.data.lock):
         assert feedback_here("status", "--data-dir", store.data.root).code == 0
+
+
+def test_the_command_works_where_nothing_may_be_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.load([order()], "orders", "orders-2025-03-31.csv")
+
+    def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+        assert read_only
+        return database.connect(path, read_only=True)
+
+    monkeypatch.setattr("os.access", lambda _, mode, **__: mode != os.W_OK)
+    monkeypatch.setattr(ledger, "connect", connect)
+    result = feedback_here("status", "--data-dir", store.data.root)
+    assert result.code == 0
+    assert "2025-03-31 1 " in " ".join(result.output.split())

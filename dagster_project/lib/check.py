@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from dagster_project.lib.contracts import Dataset, load_datasets
-from dagster_project.lib.errors import ConfigurationError, FileRefusedError, unreadable
+from dagster_project.lib.errors import ConfigurationError, unreadable
 from dagster_project.lib.landing import LandingFile, exported_at, sha256
 from dagster_project.lib.ledger import Reject
 from dagster_project.lib.loader import Loader, Piece, batch_database
-from dagster_project.lib.readers import open_tables
+from dagster_project.lib.readers import find_dataset
 from dagster_project.lib.shops import Shop
 from dagster_project.lib.text import printable
 from dagster_project.lib.workbooks import WorkbookReader
@@ -61,7 +61,7 @@ def check_file(path: Path, shops: dict[str, Shop], shop: Shop, dataset_name: str
         WorkbookReader() as workbooks,
         batch_database(Path(folder)) as con,
     ):
-        name = dataset_name or _find_dataset(path, shop.region, workbooks)
+        name = dataset_name or find_dataset(path, shop.region, workbooks)
         if not name:
             refusal = "has the header of no dataset; name one with --dataset to see what it lacks"
             return CheckedFile(None, (), (), (f"{printable(path.name)} {refusal}",))
@@ -127,15 +127,3 @@ def _lines(piece: Piece, dataset: Dataset, rejects: list[Reject]) -> Iterator[tu
         examples = ", ".join(map(str, rows[:_EXAMPLES])) + (", …" if len(rows) > _EXAMPLES else "")
         where = f"{column_name}: " if column_name else ""
         yield "Rejected", f"{len(rows):,} × {where}{message} (row {examples})"
-
-
-def _find_dataset(path: Path, region: str, workbooks: WorkbookReader) -> str:
-    """The dataset of whose columns the file has most; blank when it has the header of none."""
-    found: dict[str, int] = {}
-    for name, dataset in load_datasets().items():
-        try:
-            tables = open_tables(path, dataset, region, workbooks)
-        except (FileRefusedError, OSError):
-            continue
-        found[name] = max(len(table.header.positions) for table in tables)
-    return max(found, key=lambda name: found[name], default="")

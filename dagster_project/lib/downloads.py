@@ -14,10 +14,10 @@ from typing import Any
 import duckdb
 import xlsxwriter
 
-from dagster_project.lib.errors import ConfigurationError
+from dagster_project.lib.errors import ConfigurationError, writing_to
 from dagster_project.lib.publications import Version
 from dagster_project.lib.questions import publication
-from dagster_project.lib.text import spreadsheet_safe
+from dagster_project.lib.text import printable, spreadsheet_safe
 
 Row = Mapping[str, Any]
 CSV_TYPE = "text/csv"
@@ -82,7 +82,8 @@ def write_table(version: Version, table: str, shop_id: str | None, out: Path) ->
     """Write a published table, or one shop's rows of it, to a .csv or .xlsx; count the rows.
 
     Raises ConfigurationError when the table is none, not by shop, or has more rows than a sheet
-    holds, and for another kind of file.
+    holds, when the shop is none that was published, for another kind of file, and where nothing can
+    be written.
     """
     if out.suffix not in (".csv", ".xlsx"):
         raise ConfigurationError(f"{out} must end in .csv or .xlsx.")
@@ -94,6 +95,7 @@ def write_table(version: Version, table: str, shop_id: str | None, out: Path) ->
         if shop_id is not None:
             if "shop_id" not in relation.columns:
                 raise ConfigurationError(f"{table} is not by shop.")
+            _require_shop(con, shop_id)
             relation = relation.filter(
                 duckdb.ColumnExpression("shop_id") == duckdb.ConstantExpression(shop_id)
             )
@@ -109,14 +111,29 @@ def write_table(version: Version, table: str, shop_id: str | None, out: Path) ->
     return len(rows)
 
 
+def _require_shop(con: duckdb.DuckDBPyConnection, shop_id: str) -> None:
+    rows = con.execute(
+        "select shop_id from shop_metrics_daily union select shop_id from files order by 1"
+    ).fetchall()
+    shops = [shop for (shop,) in rows]
+    if shop_id not in shops:
+        raise ConfigurationError(
+            f"{printable(shop_id)} is no shop of what is published; these are {', '.join(shops)}."
+        )
+
+
 def write_whole(out: Path, content: bytes) -> None:
-    """Write a file aside and rename it: what was there gives way to the whole of it, or stays."""
+    """Write a file aside and rename it: what was there gives way to the whole of it, or stays.
+
+    Raises ConfigurationError where nothing can be written to `out`.
+    """
     aside = out.with_name(f".{os.getpid()}-{out.name}")
-    try:
-        aside.write_bytes(content)
-        aside.replace(out)
-    finally:
-        aside.unlink(missing_ok=True)
+    with writing_to(out):
+        try:
+            aside.write_bytes(content)
+            aside.replace(out)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def _csv_cell(value: object) -> object:

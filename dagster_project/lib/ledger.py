@@ -277,13 +277,18 @@ class Ledger:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator[Ledger]:
-        """Open the ledger for writing, making it when there is none. One process at a time."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        con = connect(path)
+    def open(cls, path: Path, *, read_only: bool = False) -> Iterator[Ledger]:
+        """Open the ledger for writing, making it when there is none. One process at a time.
+
+        `read_only` is for where nothing may be written; the ledger must be there.
+        """
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        con = connect(path, read_only=read_only)
         try:
             con.execute("set timezone = 'UTC'")
-            con.execute(_TABLES)
+            if not read_only:
+                con.execute(_TABLES)
             yield cls(con)
         finally:
             con.close()

@@ -24,10 +24,13 @@ from dagster_project.lib.publications import Version
 from dagster_project.lib.questions import unknown_values
 from dagster_project.lib.steps import Step
 from dagster_project.lib.text import printable
+from dagster_project.lib.warehouse import open_warehouse
 
 _STATUS_STYLES = {"ok": "green", "at_risk": "yellow", "breach": "bold red"}
 _TOP = 3
 _IN_FULL = 2
+_KNOWN_REASONS = "events_mostly_have_known_reasons"
+_LONGEST_TEXT = 10_000  # a text to paste is not cut
 
 
 def summarise(marts: duckdb.DuckDBPyConnection) -> RenderableType:
@@ -66,6 +69,24 @@ def show_gates(ledger: Ledger, run_id: str) -> RenderableType | None:
             what += f" {contained}"
         table.add_row(Text(severity, style), dataset, rule, f"{failed} of {checked}", escape(what))
     return table
+
+
+def unknown_reasons(
+    data: DataDir, ledger: Ledger, run_id: str
+) -> tuple[RenderableType | None, str | None]:
+    """What `run_id` found in texts that no setting knows, and lines to paste, published or not.
+
+    Both are None where the run did not break the rule that return reasons be known.
+    """
+    ((is_broken,),) = ledger.con.execute(
+        "select count(*) > 0 from quality_results where run_id = ? and rule = ? and not passed",
+        [run_id, _KNOWN_REASONS],
+    ).fetchall()
+    if not is_broken:
+        return None, None
+    with open_warehouse(data.warehouse, read_only=True) as con:
+        con.execute("set schema = 'marts'")
+        return _unknown_values(con), settings_lines(con, data)
 
 
 def _example(example: dict[str, Any], file_names: dict[str, str]) -> str:
@@ -126,7 +147,7 @@ def show_outputs(data: DataDir) -> RenderableType:
     return table
 
 
-def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
+def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     rows = marts.execute(
         f"""
         select
@@ -138,9 +159,10 @@ def _rates(marts: duckdb.DuckDBPyConnection) -> RenderableType:
         order by s.shop_id, s.metric
         """
     ).fetchall()
-    day = rows[0][1] if rows else "no day yet"
+    if not rows:
+        return None
     table = _table(
-        f"Rates of the window that ends on {day}",
+        f"Rates of the window that ends on {rows[0][1]}",
         "Shop", "Metric", "Rate", "Orders", "Target", "Status", "Data",
     )  # fmt: skip
     previous = None
@@ -306,7 +328,7 @@ def _unknown_values(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
         return None
     table = _table("Texts that no setting knows", "Text", "What", "Lines")
     for row in rows:
-        table.add_row(escape(row["value"]), row["what"], str(row["lines"]))
+        table.add_row(escape(printable(row["value"])), row["what"], str(row["lines"]))
     return table
 
 
@@ -323,7 +345,8 @@ def settings_lines(marts: duckdb.DuckDBPyConnection, data: DataDir) -> str | Non
     lines = csv.DictWriter(out, [c.name for c in columns], restval="", lineterminator="\n")
     lines.writeheader()
     for (text,) in rows:
-        lines.writerow({"reason_text": text, "reason_code": "?", "valid_from": "2010-01-01"})
+        shown = printable(text, _LONGEST_TEXT)
+        lines.writerow({"reason_text": shown, "reason_code": "?", "valid_from": "2010-01-01"})
     path = data.settings / "return_reason_texts.csv"
     return (
         "To have these return reasons counted, put the code that fits in the place of each ? and "
@@ -350,4 +373,4 @@ def outcome_line(published: bool, manifest: dict[str, Any] | None) -> str:
     if manifest is None:
         return "Nothing is published yet."
     word = "Published" if published else "Nothing new; still published"
-    return f"{word}: {manifest['publication_id']}, as of {manifest['as_of']}."
+    return f"{word}: {manifest['publication_id']}, as of {manifest['as_of'] or 'no day yet'}."

@@ -16,17 +16,31 @@ from pathlib import Path
 
 import duckdb
 
-from dagster_project.lib.contracts import Column, Dataset
+from dagster_project.lib.contracts import Column, Dataset, load_datasets
 from dagster_project.lib.errors import FileRefusedError, unreadable
 from dagster_project.lib.readers.csv_files import MAX_CELL_CHARACTERS, open_csv
-from dagster_project.lib.readers.header import Header, find_header, most_telling
+from dagster_project.lib.readers.header import (
+    Header,
+    OtherHeaderError,
+    find_header,
+    most_telling,
+)
 from dagster_project.lib.readers.json_lines import open_json_lines
 from dagster_project.lib.readers.table import Table
 from dagster_project.lib.sql import identifier, literal
 from dagster_project.lib.text import BLANK_EDGES, MASKS, printable
 from dagster_project.lib.workbooks import WorkbookReader
 
-__all__ = ["SUFFIXES", "Table", "can_read", "clean_sql", "open_tables", "read_tables", "read_text"]
+__all__ = [
+    "SUFFIXES",
+    "Table",
+    "can_read",
+    "clean_sql",
+    "find_dataset",
+    "open_tables",
+    "read_tables",
+    "read_text",
+]
 
 SUFFIXES = (".csv", ".xlsx", ".jsonl")
 
@@ -46,8 +60,44 @@ def open_tables(
     """The tables of a file that have the dataset's header: one, or one per sheet of a workbook.
 
     `region` is the shop's; it tells the code page of text that is not Unicode. Other sheets pass
-    by, but not those called after one of `shop_ids`. Raises FileRefusedError.
+    by, but not those called after one of `shop_ids`. Raises FileRefusedError, which says so when
+    the file has the header of another dataset.
     """
+    try:
+        return _open(path, dataset, region, workbooks, shop_ids)
+    except OtherHeaderError as refusal:
+        other = find_dataset(path, region, workbooks, more_than=refusal.columns_found)
+        if not other or dataset.name not in load_datasets():
+            raise
+        raise FileRefusedError(
+            f"has the header of {other}, not of {dataset.name}; "
+            f"move it to landing/<shop_id>/{other}/"
+        ) from refusal
+
+
+def find_dataset(path: Path, region: str, workbooks: WorkbookReader, *, more_than: int = 0) -> str:
+    """The dataset of whose columns the file has most; blank when it has the header of none.
+
+    Datasets of which it has no more columns than `more_than` do not count.
+    """
+    found: dict[str, int] = {}
+    for name, dataset in load_datasets().items():
+        try:
+            tables = _open(path, dataset, region, workbooks)
+        except (FileRefusedError, OSError):
+            continue
+        found[name] = max(len(table.header.positions) for table in tables)
+    best = max(found, key=lambda name: found[name], default="")
+    return best if found.get(best, 0) > more_than else ""
+
+
+def _open(
+    path: Path,
+    dataset: Dataset,
+    region: str,
+    workbooks: WorkbookReader,
+    shop_ids: Collection[str] = (),
+) -> list[Table]:
     suffix = path.suffix.lower()
     if suffix == ".csv":
         return [open_csv(path, dataset, region)]

@@ -28,6 +28,7 @@ MAX_CELL_CHARACTERS = 1 << 20
 # As much is read together at most; larger files are read one by one.
 CHUNK_BYTES = 64 << 20
 _HEAD_BYTES = 1 << 20
+_WORKBOOK = b"PK\x03\x04"
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _UTF_8, _UTF_16 = "utf-8-sig", "utf-16"
 # What Windows programs write where they do not write Unicode.
@@ -43,6 +44,10 @@ def open_csv(path: Path, dataset: Dataset, region: str) -> Table:
     """The table of a CSV file of a shop in `region`; raises FileRefusedError."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
+    if not head:
+        raise FileRefusedError("is empty; export it again")
+    if head.startswith(_WORKBOOK):
+        raise FileRefusedError("is an Excel workbook, not CSV; give its name the ending .xlsx")
     is_whole = len(head) < _HEAD_BYTES
     encoding = _UTF_16 if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else _UTF_8
     try:

@@ -14,6 +14,17 @@ HEADER_SEARCH_ROWS = 20
 _MAX_COLUMNS = 2_000
 
 
+class OtherHeaderError(FileRefusedError):
+    """A file without the header of the dataset that it is read as; it may have another's.
+
+    `columns_found` counts the dataset's columns that it has all the same.
+    """
+
+    def __init__(self, message: str, columns_found: int) -> None:
+        super().__init__(message)
+        self.columns_found = columns_found
+
+
 @dataclass(frozen=True)
 class Header:
     """Row number (1 = the file's first), number of cells, and the cell of each column found."""
@@ -30,6 +41,7 @@ def find_header(rows: Iterable[Sequence[Cell]], dataset: Dataset) -> Header:
     there twice.
     """
     best_missing: list[str] | None = None
+    columns_found = 0
     for row_number, row in enumerate(rows, start=1):
         if len(row) > _MAX_COLUMNS:
             raise FileRefusedError(f"has more than {_MAX_COLUMNS} columns; no export has so many")
@@ -49,12 +61,13 @@ def find_header(rows: Iterable[Sequence[Cell]], dataset: Dataset) -> Header:
                 raise FileRefusedError(f"has the column {twice!r} twice; remove one of them")
             return Header(row_number, len(names), positions)
         if positions and (best_missing is None or len(missing) < len(best_missing)):
-            best_missing = missing
+            best_missing, columns_found = missing, len(positions)
     if best_missing is None:
-        raise FileRefusedError(
-            f"has no header of an export of {dataset.name} in its first {HEADER_SEARCH_ROWS} rows"
+        raise OtherHeaderError(
+            f"has no header of an export of {dataset.name} in its first {HEADER_SEARCH_ROWS} rows",
+            columns_found,
         )
-    raise lacks(dataset, best_missing)
+    raise lacks(dataset, best_missing, columns_found)
 
 
 def missing_headers(dataset: Dataset, positions: dict[str, int]) -> list[str]:
@@ -62,11 +75,12 @@ def missing_headers(dataset: Dataset, positions: dict[str, int]) -> list[str]:
     return [c.headers[0] for c in dataset.columns if _is_missing(c, positions)]
 
 
-def lacks(dataset: Dataset, missing: list[str]) -> FileRefusedError:
-    """The refusal of a file without the `missing` headers."""
-    return FileRefusedError(
+def lacks(dataset: Dataset, missing: list[str], columns_found: int) -> OtherHeaderError:
+    """The refusal of a file without the `missing` headers but with some of the columns."""
+    return OtherHeaderError(
         f"lacks the column {', '.join(repr(m) for m in missing)}; "
-        f"is it really an export of {dataset.name}?"
+        f"is it really an export of {dataset.name}?",
+        columns_found,
     )
 
 

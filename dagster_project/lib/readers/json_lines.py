@@ -37,7 +37,7 @@ def open_json_lines(path: Path, dataset: Dataset) -> Table:
     header = Header(0, len(names) + 1, {n: i for i, n in enumerate(names) if n in found})
     missing = missing_headers(dataset, header.positions)
     if missing:
-        raise lacks(dataset, missing)
+        raise lacks(dataset, missing, len(header.positions))
 
     def cells() -> Iterator[tuple[int, list[Cell]]]:
         for number, row in _rows(path, columns):
