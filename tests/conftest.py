@@ -19,8 +19,9 @@ from tests.support import Published, feedback, write_messy_shop
 _SLOW_FIXTURES = {"published"}
 # Files that take minutes come first, lest one worker be left with them while the others are done.
 _LONGEST = (
-    "test_marts_equal_reference.py", "test_dashboard.py", "test_superset.py", "test_increments.py",
-    "test_connections.py", "test_splitting.py", "test_site.py", "test_chaos.py", "test_mutation.py",
+    "test_mutation.py", "test_containment.py", "test_dashboard.py", "test_cli.py",
+    "test_increments.py", "test_chaos.py", "test_superset.py", "test_splitting.py",
+    "test_marts_equal_reference.py", "test_dagster.py",
 )  # fmt: skip
 SAMPLE_LAST_DAY = date(2026, 10, 31)
 
