@@ -56,7 +56,7 @@ def run(
         typer.Option(formats=["%Y-%m-%d"], help="Last metric day; default the latest event's."),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="End with 1 when a file or a shop was set aside.")
+        bool, typer.Option("--strict", help="End with 1 when a file, folder or shop was set aside.")
     ] = False,
     full_refresh: Annotated[
         bool,
@@ -152,6 +152,8 @@ def status(data_dir: DataDirOption = None) -> None:
             with Ledger.open(data.ledger, read_only=not is_writable) as ledger:
                 entries = ledger.current_files()
         _out().print(show_status(coverage(shops, entries, datetime.now(UTC))))
+        for stray in _strays(data):
+            _out().print(f"[bold yellow]Warning:[/] {_plain(stray)}", soft_wrap=True)
 
 
 @app.command()
@@ -528,10 +530,12 @@ def _run(
         if outcome.succeeded:
             out.print(summary.show_outputs(data))
             out.print(summary.outcome_line(outcome.published, manifest))
-            warnings = [_warning(len(set_aside))] if set_aside else []
-            for warning in (*warnings, *contained):
+            warnings = [*_strays(data), *contained]
+            if set_aside:
+                warnings.insert(0, _warning(len(set_aside)))
+            for warning in warnings:
                 err.print(f"[bold yellow]Warning:[/] {_plain(warning)}", soft_wrap=True)
-            if strict and (set_aside or contained):
+            if strict and warnings:
                 raise typer.Exit(1)
             return
         for error in outcome.errors or [_GATE_CLOSED]:
@@ -563,6 +567,13 @@ def _check_shops(data: DataDir) -> None:
             with one_run_at_a_time(data.lock, wait=False):
                 follow_up(data, RunEnd("not begun", [str(error)]))
         raise
+
+
+def _strays(data: DataDir) -> list[str]:
+    from dagster_project.lib.landing import strays
+    from dagster_project.lib.shops import read_shops
+
+    return strays(data.landing, read_shops(data.shops_csv))
 
 
 def _warning(set_aside: int) -> str:

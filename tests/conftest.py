@@ -16,7 +16,7 @@ from dagster_project.lib.sample import write_sample
 from tests.support import Published, feedback, write_messy_shop
 
 # Fixtures that take a run of the pipeline; whoever asks for one is slow.
-_SLOW_FIXTURES = {"published"}
+_SLOW_FIXTURES = {"published", "planted"}
 # Files that take minutes come first, lest one worker be left with them while the others are done.
 _LONGEST = (
     "test_mutation.py", "test_containment.py", "test_dashboard.py", "test_cli.py",

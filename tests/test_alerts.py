@@ -230,6 +230,19 @@ def test_a_file_refused_long_ago_is_told_only_while_it_lies_there(
     assert len(tell(data, ledger, None)) == 1
 
 
+def test_a_folder_of_no_shop_is_told_once(data: DataDir, ledger: Ledger) -> None:
+    for folder in (SHOP, "stranger"):
+        (data.landing / folder / "orders").mkdir(parents=True)
+    (alert,) = find_alerts(data, ledger, GOOD, None, NOW)
+    assert alert.text.startswith("landing/stranger is no shop of shops.csv. Add a line ")
+    assert len(tell(data, ledger, None)) == 1
+    assert tell(data, ledger, None) == []
+    # which folders are of no shop cannot be known then
+    data.shops_csv.write_text("nonsense")
+    (data.landing / "another").mkdir()
+    assert tell(data, ledger, None) == []
+
+
 def test_an_unmapped_reason_is_told_once_whatever_the_lines(data: DataDir, ledger: Ledger) -> None:
     row = unmapped("It smells of fish")
     version = published(

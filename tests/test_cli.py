@@ -158,6 +158,20 @@ def test_strict_run_ends_with_1_when_it_sets_a_new_file_aside(
     assert "Warning: 1 new file was set aside, see above" in lenient.output
 
 
+def test_folder_of_no_shop_is_warned_of_until_it_is_right_and_the_shops_go_on(
+    published: Published, tmp_path: Path
+) -> None:
+    data = published.copy(tmp_path)
+    shutil.move(data.landing / SHOP / "chats", data.landing / "siam" / "chats")
+    warning = "Warning: landing/siam is no shop of shops.csv. Add a line `siam,<name>,"
+    strict = feedback("run", "--strict", "--data-dir", data.root)
+    assert_tells(strict, 1, warning, "Nothing new; still published: ")
+    assert_tells(feedback_here("status", "--data-dir", data.root), 0, warning)
+    shutil.move(data.landing / "siam", data.landing / SHOP / "again")
+    assert_tells(feedback_here("status", "--data-dir", data.root), 0)
+    assert "Warning" not in feedback_here("status", "--data-dir", data.root).output
+
+
 def test_run_prints_refused_files_and_publishes_the_rest(published: Published) -> None:
     output = published.command.output
     assert "reviews-2026-10-31.csv lacks the column 'rating'" in output

@@ -236,6 +236,7 @@ print(max(int(own.split()[1]), children) >> 10)
 """
 
 
+@pytest.mark.slow
 def test_bombs_take_no_more_memory_than_a_run_may(store: Store) -> None:
     store.drop(BOMBS["zip bomb"](), name="zip-2025-03-31.xlsx")
     for kind in ("a cell of 100 MB", "100,000 columns", "a line of 100 MB"):

@@ -393,10 +393,12 @@ def test_a_fault_of_the_database_refuses_the_file_without_its_content(
     assert entry.message == "p-2025-03-31.csv cannot be read (ConversionException)"
 
 
-def test_a_folder_of_an_unknown_shop_stops_the_ingest(store: Store) -> None:
+def test_folders_of_unknown_shops_stop_the_ingest_where_nothing_else_is_there(store: Store) -> None:
     store.drop([order()], "orders", shop="stranger")
     with pytest.raises(ConfigurationError, match="stranger is no shop"):
         store.ingest()
+    store.drop([order()], "orders")
+    assert [entry.shop_id for entry in store.ingest()] == ["thai"]
 
 
 def test_progress_names_the_files(store: Store) -> None:

@@ -11,8 +11,16 @@ from pathlib import Path
 import pytest
 
 from dagster_project.lib.errors import ConfigurationError
-from dagster_project.lib.landing import LandingFile, await_quiet, exported_at, find_files, sha256
+from dagster_project.lib.landing import (
+    LandingFile,
+    await_quiet,
+    exported_at,
+    find_files,
+    sha256,
+    strays,
+)
 from dagster_project.lib.shops import Shop
+from dagster_project.lib.text import printable
 
 SHOPS = {name: Shop(name, name, "TH", "Asia/Bangkok", "THB") for name in ("a-shop", "b'; shop")}
 
@@ -119,6 +127,20 @@ def test_a_folder_of_no_shop_is_an_error_that_says_what_to_add(tmp_path: Path, n
     with pytest.raises(ConfigurationError, match=r"no shop of shops\.csv\. Add a line `") as error:
         found(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("stray", ["A-SHOP/orders/1.csv", "evil\nx/1.csv", "orders\n1.csv"])
+def test_what_belongs_to_no_shop_is_named_and_the_shops_go_on(tmp_path: Path, stray: str) -> None:
+    put(tmp_path / "a-shop" / "orders" / "1.csv")
+    for name in ("desktop.ini", "orders.csv.part", ".hidden/1.csv"):
+        put(tmp_path / name)
+    assert strays(tmp_path, SHOPS) == []
+    put(tmp_path / stray)
+    assert found(tmp_path) == [("a-shop", "orders", "1.csv")]
+    (told,) = strays(tmp_path, SHOPS)
+    assert told.startswith(f"landing/{printable(stray.split('/')[0])} ")
+    assert told.isprintable()
+    assert "Move it to" in told or "or rename the folder" in told
 
 
 def test_names_are_shown_in_one_printable_line(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import random
+import shutil
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -1203,11 +1204,11 @@ def _records(text: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
-@pytest.fixture
-def published_case(tmp_path: Path) -> tuple[ShopCase, Path]:
+@pytest.fixture(scope="module")
+def case_and_marts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ShopCase, Path]:
     """Publish what the reference computes for a random shop, as the marts would be."""
     case = generate_shop(random.Random("published 36"), 0, max_orders=4)
-    path = tmp_path / "marts.duckdb"
+    path = tmp_path_factory.mktemp("reference") / "marts.duckdb"
     tables = compute([case])
     with duckdb.connect(str(path)) as connection:
         for table, grain in GRAINS.items():
@@ -1228,6 +1229,13 @@ def published_case(tmp_path: Path) -> tuple[ShopCase, Path]:
     empty = {table for table, rows in tables.items() if not rows}
     assert empty <= of_last_window, "this seed leaves a table empty: take another"
     return case, path
+
+
+@pytest.fixture
+def published_case(case_and_marts: tuple[ShopCase, Path], tmp_path: Path) -> tuple[ShopCase, Path]:
+    """The same as a copy, to be changed."""
+    case, path = case_and_marts
+    return case, Path(shutil.copy(path, tmp_path))
 
 
 _TYPES = {

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 
@@ -94,6 +95,7 @@ def in_code_page(value: Any, codec: str) -> Any:
     return value.encode(codec, "replace").decode(codec) if isinstance(value, str) else value
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(files())
 def test_what_was_written_is_read_back(

@@ -9,10 +9,11 @@ import dagster as dg
 from dagster_project.defs.resources import WRITER_POOL, DataDirectory, tried_again_when_busy
 from dagster_project.lib.contracts import load_datasets, load_settings
 from dagster_project.lib.ingest import Batch, ingest
-from dagster_project.lib.landing import await_quiet
+from dagster_project.lib.landing import await_quiet, strays
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.publications import kept_versions, read_manifest
 from dagster_project.lib.publish import catch_up
+from dagster_project.lib.shops import read_shops
 from dagster_project.lib.warehouse import RUN_TABLES, inputs_fingerprint, prepare_warehouse
 from dagster_project.quality.gates import check_acceptance, load_in_background
 
@@ -90,6 +91,8 @@ def ingest_exports(
         if growing:
             context.log.info(f"Left for the next run: {len(growing)} files still being written.")
         batch = ingest(data.paths, ledger, _progress(context), growing)
+        for stray in strays(data.paths.landing, read_shops(data.paths.shops_csv)):
+            context.log.warning(stray)
         context.instance.add_run_tags(context.run_id, _file_tags(batch))
         inputs = inputs_fingerprint(data.paths, ledger, as_of)
         if not config.full_refresh and not config.accept:

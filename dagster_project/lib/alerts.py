@@ -21,6 +21,7 @@ from dagster_project.lib.contracts import load_datasets
 from dagster_project.lib.database import connect
 from dagster_project.lib.digest.words import METRICS, concern_line, share
 from dagster_project.lib.errors import ConfigurationError
+from dagster_project.lib.landing import strays
 from dagster_project.lib.ledger import Event, FileEntry, Ledger
 from dagster_project.lib.metrics import UNMAPPED
 from dagster_project.lib.paths import DataDir
@@ -92,6 +93,7 @@ def find_alerts(
         *_closed_rules(ledger, run.run_id),
         *_frozen_shops(ledger),
         *_refused_files(data, ledger, now),
+        *_strays(data),
         *_silent_shops(ledger, _shops(data), now),
     ]
     if version is not None:
@@ -200,6 +202,13 @@ def _refused_files(data: DataDir, ledger: Ledger, now: datetime) -> Iterator[Ale
                 Event("file_refused", entry.shop_id, f"{entry.dataset} {entry.file_id}"),
                 f"{entry.shop_id}/{entry.dataset}/{entry.file_name}: {entry.message}",
             )
+
+
+def _strays(data: DataDir) -> list[Alert]:
+    """What lies in the landing folder and belongs to no shop."""
+    shops = _shops(data)
+    found = strays(data.landing, shops) if shops else []
+    return [Alert(Event("file_refused", "", words[:200]), words) for words in found]
 
 
 def _silent_shops(ledger: Ledger, shops: Mapping[str, Shop], now: datetime) -> Iterator[Alert]:

@@ -49,8 +49,8 @@ def ingest(
 
     Files that are `growing`, or change while they are read, are left for the next run.
 
-    Raises ConfigurationError when `shops.csv` or a shop folder is wrong. A file that cannot be
-    used is recorded as refused and the others go on.
+    Raises ConfigurationError when `shops.csv` is wrong or no folder is a shop's. A file that cannot
+    be used is recorded as refused and the others go on.
     """
     shops = read_shops(data.shops_csv)
     known = ledger.current_files()

@@ -75,24 +75,15 @@ def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
     """All finished files of the landing folder, by shop, dataset and name.
 
     Symbolic links, devices and the like are passed over, and so are names of unfinished downloads.
-    Raises ConfigurationError for a shop folder that `shops` does not name, and for a file that lies
-    in no shop's folder.
+    What belongs to no shop is left where it lies; see `strays`. Raises ConfigurationError when
+    nothing else is there: it is then a mistake in the first set-up.
     """
     if not landing.is_dir():
         return
-    for path in sorted(landing.iterdir()):
-        if path.is_file() and not path.is_symlink() and not _is_litter(path.name):
-            raise ConfigurationError(
-                f"landing/{printable(path.name)} lies in no shop's folder. "
-                "Move it to landing/<shop_id>/<dataset>/."
-            )
-    for shop_dir in sorted(_folders(landing)):
-        if shop_dir.name not in shops:
-            raise ConfigurationError(
-                f"landing/{printable(shop_dir.name)} is no shop of shops.csv. Add a line "
-                f"`{printable(shop_dir.name)},<name>,<region>,<timezone>,<currency>` to shops.csv, "
-                "or rename the folder."
-            )
+    of_shops = [folder for folder in sorted(_folders(landing)) if folder.name in shops]
+    if not of_shops and (stray := next(iter(strays(landing, shops)), None)):
+        raise ConfigurationError(stray)
+    for shop_dir in of_shops:
         for path in sorted(shop_dir.rglob("*")):
             inside = path.relative_to(shop_dir)
             if path.is_symlink() or not path.is_file() or any(map(_is_litter, inside.parts)):
@@ -101,6 +92,25 @@ def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
             with contextlib.suppress(FileNotFoundError):  # taken away again
                 state = FileState.of(path)
                 yield LandingFile(path, shop_dir.name, dataset, _file_id(path), state)
+
+
+def strays(landing: Path, shops: dict[str, Shop]) -> list[str]:
+    """What lies in the landing folder and belongs to no shop: what it is and the way out."""
+    if not landing.is_dir():
+        return []
+    files = (p for p in sorted(landing.iterdir()) if p.is_file() and not p.is_symlink())
+    return [
+        f"landing/{printable(file.name)} lies in no shop's folder. "
+        "Move it to landing/<shop_id>/<dataset>/."
+        for file in files
+        if not _is_litter(file.name)
+    ] + [
+        f"landing/{printable(folder.name)} is no shop of shops.csv. Add a line "
+        f"`{printable(folder.name)},<name>,<region>,<timezone>,<currency>` to shops.csv, "
+        "or rename the folder."
+        for folder in sorted(_folders(landing))
+        if folder.name not in shops
+    ]
 
 
 def await_quiet(landing: Path, quiet_seconds: float, patience_seconds: float) -> set[Path]:
