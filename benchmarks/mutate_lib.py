@@ -1,8 +1,9 @@
 """Would the tests notice a wrong line in lib/? mutmut on a seeded sample: `make mutation`.
 
 mutmut makes all mutants of `dagster_project/lib` and notes which tests reach each function; of the
-mutants a sample is run, each against those tests, the slow ones left out. Those that mypy refuses
-are killed too: `make test` runs it. What lives, and why, stands in benchmarks/README.md.
+mutants a sample is run, each against those tests, the slow ones left out. What lives is tried once
+more, against the slow tests of its module. Those that mypy refuses are killed too: `make test` runs
+it. What lives after that, and why, stands in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -24,6 +26,16 @@ _KILLED = {1, 3, 24, -24, 36, 37, 152, 255}
 _OTHERS = {0: "lives", None: "not run", 5: "no test", 33: "no test", 34: "skipped"}
 # Mutants are made, and statistics taken, as part of a run: of one that few tests reach.
 _ANY_MUTANT = "dagster_project.lib.shops.x__check__mutmut_1"
+# Where the slow tests of a module stand, if not in a file that is called like it; then these.
+_SLOW_TESTS = {
+    "after_run": ("digest", "dagster"),
+    "attention": ("attention", "cli"),
+    "ledger": ("containment", "publications"),
+    "notify_worker": ("notify",),
+    "published_version": ("publish", "increments"),
+    "workbook_worker": ("workbooks",),
+}
+_SLOW_TESTS_OF_ALL = ("cli", "publish", "pipeline")
 
 
 def verdicts(project: Path) -> dict[str, str]:
@@ -46,6 +58,27 @@ def run(project: Path, *mutants: str) -> None:
         raise SystemExit("mutmut could not run")
 
 
+def slow_test_that_fails(project: Path, mutant: str) -> str | None:
+    """The first slow test of a mutant's module that notices it; None when none does."""
+    module = _module(mutant).partition(".")[0]
+    names = dict.fromkeys((*_SLOW_TESTS.get(module, (module,)), *_SLOW_TESTS_OF_ALL))
+    copy = project / "mutants"
+    files = [f"tests/test_{name}.py" for name in names if (copy / f"tests/test_{name}.py").exists()]
+    options = ("-m", "slow", "-x", "-q", "--no-cov", "--no-header", "-p", "no:cacheprovider")
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "pytest", *options, *files],
+        cwd=copy,
+        env=os.environ | {"PYTHONPATH": str(copy), "MUTANT_UNDER_TEST": mutant},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    failed = re.search(r"^(?:FAILED|ERROR) \S+::(\w+)", done.stdout, re.M)
+    if done.returncode and not failed:
+        raise SystemExit(f"the slow tests could not run:\n{done.stdout[-2000:]}{done.stderr}")
+    return failed[1] if failed else None
+
+
 def main() -> None:
     """Make the mutants, run a sample and print what became of it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -58,6 +91,9 @@ def main() -> None:
     chosen = sorted(rng.sample(everyone, min(options.mutants, len(everyone))))
     run(PROJECT_ROOT, *chosen)
     found = verdicts(PROJECT_ROOT)
+    for name in chosen:
+        if found[name] != "killed" and slow_test_that_fails(PROJECT_ROOT, name):
+            found[name] = "killed"
     print(table({name: found[name] for name in chosen}))
     lives = [name for name in chosen if found[name] != "killed"]
     for name in lives:

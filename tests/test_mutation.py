@@ -93,3 +93,27 @@ def test_faults_put_into_a_module_of_lib_are_noticed(tmp_path: Path) -> None:
     assert {found[name] for name in found} <= {"killed", "lives", "not run"}
     modules = mutate_lib.table({name: found[name] for name in killed})
     assert f"| all | {len(killed)} | {len(killed)} |" in modules
+
+
+def test_what_fast_tests_leave_alive_is_tried_with_the_slow_ones_of_its_module(
+    tmp_path: Path,
+) -> None:
+    tests = tmp_path / "mutants" / "tests"
+    tests.mkdir(parents=True)
+    (tests / "conftest.py").write_text(
+        "def pytest_configure(config): config.addinivalue_line('markers', 'slow')"
+    )
+    for name in ("summary", "cli"):
+        (tests / f"test_{name}.py").write_text(
+            "import os, pytest\n"
+            "def test_fast(): assert False\n"
+            "@pytest.mark.slow\n"
+            f"def test_of_{name}(): assert '{name}.x__' not in os.environ['MUTANT_UNDER_TEST']\n"
+        )
+    noticed = {
+        module: mutate_lib.slow_test_that_fails(
+            tmp_path, f"dagster_project.lib.{module}.x__it__mutmut_1"
+        )
+        for module in ("summary", "cli", "text")
+    }
+    assert noticed == {"summary": "test_of_summary", "cli": "test_of_cli", "text": None}
