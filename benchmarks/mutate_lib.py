@@ -2,8 +2,8 @@
 
 mutmut makes all mutants of `dagster_project/lib` and notes which tests reach each function; of the
 mutants a sample is run, each against those tests, the slow ones left out. What lives is tried once
-more, against the slow tests of its module. Those that mypy refuses are killed too: `make test` runs
-it. What lives after that, and why, stands in benchmarks/README.md.
+more, against all tests of its module and the slow ones of whole runs. Those that mypy refuses are
+killed too: `make test` runs it. What lives after that, and why, stands in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from dagster_project.lib.paths import PROJECT_ROOT
@@ -26,8 +27,8 @@ _KILLED = {1, 3, 24, -24, 36, 37, 152, 255}
 _OTHERS = {0: "lives", None: "not run", 5: "no test", 33: "no test", 34: "skipped"}
 # Mutants are made, and statistics taken, as part of a run: of one that few tests reach.
 _ANY_MUTANT = "dagster_project.lib.shops.x__check__mutmut_1"
-# Where the slow tests of a module stand, if not in a file that is called like it; then these.
-_SLOW_TESTS = {
+# Where the tests of a module stand, if not in a file that is called like it.
+_FILES_OF_TESTS = {
     "after_run": ("digest", "dagster"),
     "attention": ("attention", "cli"),
     "ledger": ("containment", "publications"),
@@ -58,13 +59,23 @@ def run(project: Path, *mutants: str) -> None:
         raise SystemExit("mutmut could not run")
 
 
-def slow_test_that_fails(project: Path, mutant: str) -> str | None:
-    """The first slow test of a mutant's module that notices it; None when none does."""
+def other_test_that_fails(project: Path, mutant: str) -> str | None:
+    """The first test that notices a mutant, of those that mutmut does not see reach it.
+
+    They are the slow ones, and those of what runs in a process of its own. None when none does.
+    """
     module = _module(mutant).partition(".")[0]
-    names = dict.fromkeys((*_SLOW_TESTS.get(module, (module,)), *_SLOW_TESTS_OF_ALL))
+    own = _FILES_OF_TESTS.get(module, (module,))
+    slow = [name for name in _SLOW_TESTS_OF_ALL if name not in own]
+    return _failing(project, mutant, own) or _failing(project, mutant, slow, "-m", "slow")
+
+
+def _failing(project: Path, mutant: str, names: Sequence[str], *options: str) -> str | None:
     copy = project / "mutants"
     files = [f"tests/test_{name}.py" for name in names if (copy / f"tests/test_{name}.py").exists()]
-    options = ("-m", "slow", "-x", "-q", "--no-cov", "--no-header", "-p", "no:cacheprovider")
+    if not files:
+        return None
+    options += ("-x", "-q", "--no-cov", "--no-header", "-p", "no:cacheprovider")
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "pytest", *options, *files],
         cwd=copy,
@@ -75,7 +86,7 @@ def slow_test_that_fails(project: Path, mutant: str) -> str | None:
     )
     failed = re.search(r"^(?:FAILED|ERROR) \S+::(\w+)", done.stdout, re.M)
     if done.returncode and not failed:
-        raise SystemExit(f"the slow tests could not run:\n{done.stdout[-2000:]}{done.stderr}")
+        raise SystemExit(f"the tests could not run:\n{done.stdout[-2000:]}{done.stderr}")
     return failed[1] if failed else None
 
 
@@ -92,7 +103,7 @@ def main() -> None:
     run(PROJECT_ROOT, *chosen)
     found = verdicts(PROJECT_ROOT)
     for name in chosen:
-        if found[name] != "killed" and slow_test_that_fails(PROJECT_ROOT, name):
+        if found[name] != "killed" and other_test_that_fails(PROJECT_ROOT, name):
             found[name] = "killed"
     print(table({name: found[name] for name in chosen}))
     lives = [name for name in chosen if found[name] != "killed"]

@@ -95,7 +95,7 @@ def test_faults_put_into_a_module_of_lib_are_noticed(tmp_path: Path) -> None:
     assert f"| all | {len(killed)} | {len(killed)} |" in modules
 
 
-def test_what_fast_tests_leave_alive_is_tried_with_the_slow_ones_of_its_module(
+def test_what_fast_tests_leave_alive_is_tried_with_those_that_mutmut_cannot_see(
     tmp_path: Path,
 ) -> None:
     tests = tmp_path / "mutants" / "tests"
@@ -103,17 +103,16 @@ def test_what_fast_tests_leave_alive_is_tried_with_the_slow_ones_of_its_module(
     (tests / "conftest.py").write_text(
         "def pytest_configure(config): config.addinivalue_line('markers', 'slow')"
     )
-    for name in ("summary", "cli"):
+    for name, marker in (("notify", ""), ("cli", "@pytest.mark.slow")):
         (tests / f"test_{name}.py").write_text(
-            "import os, pytest\n"
-            "def test_fast(): assert False\n"
-            "@pytest.mark.slow\n"
-            f"def test_of_{name}(): assert '{name}.x__' not in os.environ['MUTANT_UNDER_TEST']\n"
+            f"import os, pytest\n{marker}\n"
+            f"def test_of_{name}(): assert '{name}' not in os.environ['MUTANT_UNDER_TEST']\n"
         )
+    (tests / "test_publish.py").write_text("def test_fast_one_of_whole_runs(): assert False\n")
     noticed = {
-        module: mutate_lib.slow_test_that_fails(
+        module: mutate_lib.other_test_that_fails(
             tmp_path, f"dagster_project.lib.{module}.x__it__mutmut_1"
         )
-        for module in ("summary", "cli", "text")
+        for module in ("notify_worker", "cli", "text")
     }
-    assert noticed == {"summary": "test_of_summary", "cli": "test_of_cli", "text": None}
+    assert noticed == {"notify_worker": "test_of_notify", "cli": "test_of_cli", "text": None}
