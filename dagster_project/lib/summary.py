@@ -92,7 +92,7 @@ def unknown_reasons(
 def _example(example: dict[str, Any], file_names: dict[str, str]) -> str:
     """One offending row for people: its keys, its file by name and by the id to retract it by."""
     keys = {name: value for name, value in example.items() if not name.startswith("_")}
-    parts = [f"{name} {value}" for name, value in keys.items()]
+    parts = [f"{n} {f'{v:.4g}' if isinstance(v, float) else v}" for n, v in keys.items()]
     if file_id := example.get("_file_id"):
         parts.append(f"in {file_names.get(file_id, 'a file')} (id {file_id[:12]})")
     if row_number := example.get("_row_number"):
