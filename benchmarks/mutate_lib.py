@@ -30,13 +30,14 @@ _ANY_MUTANT = "dagster_project.lib.shops.x__check__mutmut_1"
 # Where the tests of a module stand, if not in a file that is called like it.
 _FILES_OF_TESTS = {
     "after_run": ("digest", "dagster"),
-    "attention": ("attention", "cli"),
+    "charts": ("approved", "questions"),
+    "digest": ("approved", "digest"),
     "ledger": ("containment", "publications"),
     "notify_worker": ("notify",),
     "published_version": ("publish", "increments"),
     "workbook_worker": ("workbooks",),
 }
-_SLOW_TESTS_OF_ALL = ("cli", "publish", "pipeline")
+_SLOW_TESTS_OF_ALL = ("approved", "cli", "publish", "pipeline")
 
 
 def verdicts(project: Path) -> dict[str, str]:

@@ -288,7 +288,8 @@ def test_a_publication_that_cannot_be_read_silences_nothing_else(
     (sent,) = ledger.notifications()
     assert "It failed." in sent.body
     assert "has no header" in sent.body
-    (note,) = [note for _, note in ledger.notes("r")]
+    ((is_problem, note),) = ledger.notes("r")
+    assert is_problem
     assert note.startswith("No alerts of what is published, which could not be read: ")
 
 

@@ -12,12 +12,14 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from rich.console import Console, RenderableType
 
 from dagster_project.lib import charts, summary
 from dagster_project.lib.database import connect
 from dagster_project.lib.ledger import Ledger
+from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import current, versions
 from dagster_project.lib.shops import read_shops
 from dagster_project.lib.status import coverage, show_status
@@ -119,8 +121,19 @@ def test_summary_of_a_run(published: Published) -> None:
         set_aside = summary.show_refused(refused[:1], refused[1:], published.data.landing)
         gates = summary.show_gates(ledger, run_id)
     kept = summary.show_publications(versions(published.data), current(published.data))
-    shown = [*map(printed, (rates, set_aside, gates)), lines, printed(kept)]
+    outputs = summary.show_outputs(DataDir(Path("data")))
+    shown = [*map(printed, (rates, set_aside, gates)), lines, printed(kept), printed(outputs)]
     is_as_approved("summary.txt", "".join(shown).replace(str(published.data.root), "<data>"))
+
+
+def test_summary_names_shops_that_stay_as_they_were() -> None:
+    with duckdb.connect() as con:
+        con.execute(
+            "create table frozen_shops as select * from (values "
+            "('a-shop', '20261031T080000000000', date '2026-10-30', 'a_rule, b_rule'), "
+            "('new-shop', null, null, 'a_rule')) as t(shop_id, publication_id, as_of, rules)"
+        )
+        is_as_approved("frozen.txt", printed(summary._frozen_shops(con)))
 
 
 def test_status(published: Published) -> None:

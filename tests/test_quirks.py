@@ -485,6 +485,14 @@ def test_an_answer_without_records_is_a_file_without_rows(
     assert entry.exported_at == datetime(2025, 3, 31, 23, 59, 59)
 
 
+def test_json_lines_without_a_record_are_refused_in_words(store: Store) -> None:
+    entry = store.load("no record\n3\n", "reviews", "reviews-2025-03-31.jsonl")
+    assert (entry.status, entry.message) == (
+        "refused",
+        "reviews-2025-03-31.jsonl has no line that is a record; export it again",
+    )
+
+
 @pytest.mark.parametrize("data", [{}, None])
 @pytest.mark.parametrize("good", [[], [{"code": 0, "data": {"reviews": [review(1)] * 50}}]])
 def test_an_answer_that_reports_an_error_refuses_the_file_for_its_records_are_missing(

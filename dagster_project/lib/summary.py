@@ -221,8 +221,8 @@ def _frozen_shops(marts: duckdb.DuckDBPyConnection) -> RenderableType | None:
     if not rows:
         return None
     table = _table("Shops that stay as they were", "Shop", "Publication", "As of", "Rules broken")
-    for row in rows:
-        table.add_row(*(escape(cell or "never published") for cell in row))
+    for shop, publication, as_of, rules in rows:
+        table.add_row(escape(shop), publication or "never published", as_of, rules)
     return table
 
 
