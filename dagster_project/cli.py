@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dagster_project.lib.errors import (
+    BusyError,
     ConfigurationError,
     FeedbackError,
     trouble_of_machine,
@@ -23,6 +24,9 @@ from dagster_project.lib.errors import (
 )
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.text import printable
+
+if TYPE_CHECKING:
+    from dagster_project.lib.ledger import Ledger
 
 app = typer.Typer(
     help="Daily rolling NRR and SFRR for TikTok Shop sellers.",
@@ -485,7 +489,6 @@ def _run(
     """Run the job and tell people what came of it; exits with 0, 1 or 2."""
     from dagster_project.lib import summary
     from dagster_project.lib.database import connect
-    from dagster_project.lib.ledger import Ledger
     from dagster_project.lib.publications import read_manifest
     from dagster_project.runner import run_job
 
@@ -502,7 +505,7 @@ def _run(
             with connect(data.published / "marts.duckdb", read_only=True) as marts:
                 out.print(summary.summarise(marts))
                 lines = summary.settings_lines(marts, data)
-        with Ledger.open(data.ledger) as ledger:
+        with _ledger_after_run(data, err) as ledger:
             refused = [e for e in ledger.current_files() if e.status == "refused"]
             set_aside = [e for e in refused if e.ingested_at >= outcome.started_at]
             earlier = [e for e in refused if e.ingested_at < outcome.started_at]
@@ -550,6 +553,21 @@ def _run(
             )
             err.print(f"The log is {data.logs / outcome.run_id}.log", soft_wrap=True)
     raise typer.Exit(2 if outcome.misconfigured else 1)
+
+
+@contextmanager
+def _ledger_after_run(data: DataDir, err: Console) -> Iterator[Ledger]:
+    """The ledger, which a run that waited for this one may hold by now; waits for that one."""
+    from dagster_project.lib.database import one_run_at_a_time
+    from dagster_project.lib.ledger import Ledger
+
+    try:
+        with one_run_at_a_time(data.lock, wait=False):
+            pass
+    except BusyError:
+        err.print("Another run has begun; the rest of the summary follows once it is done.")
+    with one_run_at_a_time(data.lock), Ledger.open(data.ledger) as ledger:
+        yield ledger
 
 
 def _check_shops(data: DataDir) -> None:

@@ -6,6 +6,7 @@ import csv
 import errno
 import re
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,7 +16,7 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from dagster_project import cli
+from dagster_project import cli, runner
 from dagster_project.lib.database import connect, one_run_at_a_time
 from dagster_project.lib.landing import sha256
 from dagster_project.lib.ledger import Ledger
@@ -156,6 +157,30 @@ def test_strict_run_ends_with_1_when_it_sets_a_new_file_aside(
     lenient = feedback("run", "--data-dir", data.root)
     assert lenient.code == 0
     assert "Warning: 1 new file was set aside, see above" in lenient.output
+
+
+def test_summary_waits_for_a_run_that_waited_for_this_one(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = published.copy(tmp_path)
+    other = (
+        "import sys, time\nfrom pathlib import Path\n"
+        "from dagster_project.lib.database import connect, one_run_at_a_time\n"
+        "with one_run_at_a_time(Path(sys.argv[1])), connect(Path(sys.argv[2])):\n"
+        "    print('begun', flush=True)\n    time.sleep(2)\n"
+    )
+
+    def run_job(*_: object, **__: object) -> runner.RunOutcome:
+        """Ends as another run begins."""
+        command = [sys.executable, "-c", other, str(data.lock), str(data.ledger)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        return runner.RunOutcome("this-run", succeeded=True)
+
+    monkeypatch.setattr(runner, "run_job", run_job)
+    done = feedback_here("run", "--data-dir", data.root)
+    assert_tells(done, 0, "Another run has begun; the rest", "Nothing new; still published: ")
 
 
 def test_folder_of_no_shop_is_warned_of_until_it_is_right_and_the_shops_go_on(

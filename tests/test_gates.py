@@ -890,6 +890,9 @@ def test_more_offending_rows_than_are_shown_are_all_counted(raw: RawData) -> Non
     found = results_of(raw.con, suite_with(rule))["none"]
     assert (found.checked_rows, found.failed_rows) == (64 * 21, 64 * 21)
     assert len(found.examples) == 20
+    shown = [example["order_id"] for example in found.examples]
+    ((first,),) = raw.con.execute("select min(order_id) from raw_new.orders").fetchall()
+    assert shown == [first] * 20  # the same ones whenever the data are the same
 
 
 def test_examples_carry_keys_and_no_text(raw: RawData, warehouse: Connection) -> None:

@@ -216,6 +216,8 @@ def _expectation(rule: Rule, suite: Suite, own: OwnRules, *, with_rows: bool) ->
     if rule.query is None:
         return gxe.ExpectTableRowCountToBeBetween(min_value=int(rule.limit), meta=meta)
     query = own.offending(rule).replace("{table}", suite.table)
+    if with_rows:  # of the same data the same examples
+        query = f"select * from ({query}) order by all"
     kind = gxe.UnexpectedRowsExpectation if with_rows else UnexpectedRowsCount
     return kind(unexpected_rows_query=query, description=rule.description, meta=meta)
 
