@@ -162,6 +162,19 @@ def test_no_rate_is_made_where_the_shop_has_none(published: Published, state: st
         assert [row["state"] for row in days] == [state] * 4
 
 
+def test_a_product_is_called_as_on_that_day(con: questions.Connection) -> None:
+    names = con.execute(
+        "select product_key, product_name from product_metrics_daily "
+        "where shop_id = ? and metric_date = ? and product_name is not null",
+        [SHOP, DAY],
+    ).fetchall()
+    assert len(names) > 1
+    for key, name in names:
+        assert questions.product_name(con, SHOP, key, DAY) == name
+    assert questions.product_name(con, SHOP, "no such product", DAY) is None
+    assert questions.product_name(con, "no-such-shop", names[0][0], DAY) is None
+
+
 @pytest.mark.parametrize(
     ("targets", "of"),
     [
