@@ -40,6 +40,9 @@ CONTRACT: dict[str, Any] = {
                 {"property": "descriptionRow", "value": ["Thing Number."]},
                 {"property": "monthFirstRegions", "value": ["US"]},
                 {"property": "rejectLimitPercent", "value": 7},
+                {"property": "revisitDays", "value": 60},
+                {"property": "neededFor", "value": "NRR"},
+                {"property": "exportFrom", "value": "Somewhere"},
             ],
             "properties": [
                 {
@@ -169,6 +172,8 @@ def test_a_contract_becomes_plain_facts(tmp_path: Path) -> None:
     assert things.description_row == ("thing number.",)
     assert things.month_first_regions == ("US",)
     assert things.reject_limit_percent == 7
+    assert (things.revisit_days, things.needed_for) == (60, "NRR")
+    assert things.export_from == "Somewhere"
     thing_id, made_at, pieces, note = things.columns
     assert thing_id.headers == ("Thing ID", "No.")
     assert (thing_id.required, thing_id.is_identifier, thing_id.max_length) == (True, True, 64)
@@ -187,6 +192,11 @@ def test_a_contract_becomes_plain_facts(tmp_path: Path) -> None:
     assert (fine.severity, fine.asks, fine.limit) == ("critical", "rows", 0)
     assert (most.severity, most.asks, most.limit, most.unit) == ("warning", "share", 10, "percent")
     assert (some.query, some.asks, some.limit) == (None, "count", 1)
+
+
+def test_a_contract_need_not_describe_itself(tmp_path: Path) -> None:
+    path = write(tmp_path, lambda contract: contract.pop("description"))
+    assert load_dataset(path).columns == load_dataset(write(tmp_path)).columns
 
 
 def test_a_limit_in_another_unit_is_one_of_each_row(tmp_path: Path) -> None:
