@@ -557,7 +557,10 @@ def _run(
 
 @contextmanager
 def _ledger_after_run(data: DataDir, err: Console) -> Iterator[Ledger]:
-    """The ledger, which a run that waited for this one may hold by now; waits for that one."""
+    """The ledger, once a run that waited for this one is done with it.
+
+    Raises BusyError when a program that is no run holds it.
+    """
     from dagster_project.lib.database import one_run_at_a_time
     from dagster_project.lib.ledger import Ledger
 
