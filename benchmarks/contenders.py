@@ -36,12 +36,14 @@ def _timed(facts: Facts) -> Iterator[None]:
 
 def run(root: Path, out: Path) -> Facts:
     """`feedback run` without its summary: the job, with what each step took."""
+    from dagster_project.lib.database import one_run_at_a_time
     from dagster_project.lib.paths import DataDir
     from dagster_project.runner import run_job
 
     facts: Facts = {}
-    with _timed(facts):
-        outcome = run_job(DataDir(root), None, lambda _: None)
+    data = DataDir(root)
+    with _timed(facts), one_run_at_a_time(data.lock):
+        outcome = run_job(data, None, lambda _: None)
     if not outcome.succeeded:
         raise SystemExit(f"the run failed: {outcome.errors}, log of {outcome.run_id}")
     return facts | {
@@ -52,6 +54,7 @@ def run(root: Path, out: Path) -> Facts:
 
 def run_up_to_publication(root: Path, out: Path) -> Facts:
     """A run that dies before it publishes, so that the gates' inputs stay as they were."""
+    from dagster_project.lib.database import one_run_at_a_time
     from dagster_project.lib.dbt_manifest import ensure_manifest
     from dagster_project.lib.errors import FeedbackError
     from dagster_project.lib.paths import DataDir
@@ -60,8 +63,12 @@ def run_up_to_publication(root: Path, out: Path) -> Facts:
     ensure_manifest()  # before definitions are imported
     import dagster_project.defs.publish as step
 
-    with mock.patch.object(step, "publish", side_effect=FeedbackError("stopped on purpose")):
-        outcome = run_job(DataDir(root), None, lambda _: None)
+    data = DataDir(root)
+    with (
+        one_run_at_a_time(data.lock),
+        mock.patch.object(step, "publish", side_effect=FeedbackError("stopped on purpose")),
+    ):
+        outcome = run_job(data, None, lambda _: None)
     if outcome.published or not any("on purpose" in error for error in outcome.errors):
         raise SystemExit(f"the run did not get as far as publishing: {outcome.errors}")
     return {}

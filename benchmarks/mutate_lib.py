@@ -9,6 +9,7 @@ killed too: `make test` runs it. What lives after that, and why, stands in bench
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import random
@@ -27,17 +28,41 @@ _KILLED = {1, 3, 24, -24, 36, 37, 152, 255}
 _OTHERS = {0: "lives", None: "not run", 5: "no test", 33: "no test", 34: "skipped"}
 # Mutants are made, and statistics taken, as part of a run: of one that few tests reach.
 _ANY_MUTANT = "dagster_project.lib.shops.x__check__mutmut_1"
-# Where the tests of a module stand, if not in a file that is called like it.
+_NO_MUTANT = "none"
+# Where the tests of a module stand, if not all in a file that is called like it.
 _FILES_OF_TESTS = {
     "after_run": ("digest", "dagster"),
+    "cells": ("workbooks",),
     "charts": ("approved", "questions"),
-    "digest": ("approved", "digest"),
-    "ledger": ("containment", "publications"),
+    "database": ("publish", "explain"),
+    "dbt_manifest": ("dbt_project",),
+    "digest": ("digest", "approved"),
+    "errors": ("notify", "workbooks"),
+    "ledger": ("ledger", "containment", "publications"),
+    "loader": ("ingest", "hostile"),
+    "metrics": ("explain", "questions"),
+    "notify_settings": ("notify",),
     "notify_worker": ("notify",),
+    "paths": ("publications", "ingest"),
     "published_version": ("publish", "increments"),
+    "raw_store": ("ingest",),
+    "raw_views": ("gates",),
+    "restatements": ("publish",),
+    "row_rules": ("ingest",),
+    "shop_publication": ("publications",),
+    "sql": ("sql_safety", "ingest"),
+    "steps": ("cli",),
+    "text": ("landing", "notify"),
+    "version": ("ingest",),
+    "warehouse": ("increments", "publications"),
     "workbook_worker": ("workbooks",),
 }
-_SLOW_TESTS_OF_ALL = ("approved", "cli", "publish", "pipeline")
+_SLOW_TESTS_OF_ALL = (
+    "tests/test_approved.py",
+    "tests/test_cli.py",
+    "tests/test_publish.py",
+    "tests/test_pipeline.py",
+)
 
 
 def verdicts(project: Path) -> dict[str, str]:
@@ -60,25 +85,38 @@ def run(project: Path, *mutants: str) -> None:
         raise SystemExit("mutmut could not run")
 
 
+def files_of_tests(module: str) -> tuple[str, ...]:
+    """The files that hold the tests of a module of lib/, or of a package there."""
+    return tuple(f"tests/test_{name}.py" for name in _FILES_OF_TESTS.get(module, (module,)))
+
+
 def other_test_that_fails(project: Path, mutant: str) -> str | None:
     """The first test that notices a mutant, of those that mutmut does not see reach it.
 
     They are the slow ones, and those of what runs in a process of its own. None when none does.
     """
-    module = _module(mutant).partition(".")[0]
-    own = _FILES_OF_TESTS.get(module, (module,))
-    slow = [name for name in _SLOW_TESTS_OF_ALL if name not in own]
-    return _failing(project, mutant, own) or _failing(project, mutant, slow, "-m", "slow")
+    own = files_of_tests(_module(mutant).partition(".")[0])
+    slow = tuple(path for path in _SLOW_TESTS_OF_ALL if path not in own)
+    for files, options in ((own, ()), (slow, ("-m", "slow"))):
+        if failed := _failing(project, mutant, files, options):
+            _require_passing(project, files, options)
+            return failed
+    return None
 
 
-def _failing(project: Path, mutant: str, names: Sequence[str], *options: str) -> str | None:
+@functools.cache
+def _require_passing(project: Path, files: Sequence[str], options: Sequence[str]) -> None:
+    if failed := _failing(project, _NO_MUTANT, files, options):
+        raise SystemExit(f"{failed} fails among {', '.join(files)} without a mutant too")
+
+
+def _failing(
+    project: Path, mutant: str, files: Sequence[str], options: Sequence[str]
+) -> str | None:
     copy = project / "mutants"
-    files = [f"tests/test_{name}.py" for name in names if (copy / f"tests/test_{name}.py").exists()]
-    if not files:
-        return None
-    options += ("-x", "-q", "--no-cov", "--no-header", "-p", "no:cacheprovider")
+    quietly = ("-x", "-q", "--no-cov", "--no-header", "-p", "no:cacheprovider")
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "pytest", *options, *files],
+        [sys.executable, "-m", "pytest", *options, *quietly, *files],
         cwd=copy,
         env=os.environ | {"PYTHONPATH": str(copy), "MUTANT_UNDER_TEST": mutant},
         check=False,

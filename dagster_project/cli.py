@@ -16,7 +16,6 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dagster_project.lib.errors import (
-    BusyError,
     ConfigurationError,
     FeedbackError,
     trouble_of_machine,
@@ -26,7 +25,7 @@ from dagster_project.lib.paths import DataDir
 from dagster_project.lib.text import printable
 
 if TYPE_CHECKING:
-    from dagster_project.lib.ledger import Ledger
+    from dagster_project.lib.shops import Shop
 
 app = typer.Typer(
     help="Daily rolling NRR and SFRR for TikTok Shop sellers.",
@@ -143,12 +142,14 @@ def check(
 @app.command()
 def status(data_dir: DataDirOption = None) -> None:
     """Say until when each shop is covered, and which exports to download now."""
+    from dagster_project.lib.landing import strays
     from dagster_project.lib.ledger import Ledger
     from dagster_project.lib.shops import read_shops
     from dagster_project.lib.status import coverage, show_status
 
     data = _data(data_dir)
-    with _errors_for_people(Console(stderr=True)):
+    err = Console(stderr=True)
+    with _errors_for_people(err):
         shops = read_shops(data.shops_csv)
         entries = []
         if data.ledger.exists():
@@ -156,8 +157,8 @@ def status(data_dir: DataDirOption = None) -> None:
             with Ledger.open(data.ledger, read_only=not is_writable) as ledger:
                 entries = ledger.current_files()
         _out().print(show_status(coverage(shops, entries, datetime.now(UTC))))
-        for stray in _strays(data):
-            _out().print(f"[bold yellow]Warning:[/] {_plain(stray)}", soft_wrap=True)
+        for stray in strays(data.landing, shops):
+            _warn(err, stray.words)
 
 
 @app.command()
@@ -330,7 +331,7 @@ def notify(
     with _errors_for_people(err):
         settings = read_notify_settings(data)
         for warning in settings.warnings:
-            err.print(f"[bold yellow]Warning:[/] {_plain(warning)}", soft_wrap=True)
+            _warn(err, warning)
         if not settings.channels:
             raise ConfigurationError(
                 f"Nobody is named in {data.notifications} or $FEEDBACK_NOTIFY_URLS; "
@@ -489,12 +490,13 @@ def _run(
     """Run the job and tell people what came of it; exits with 0, 1 or 2."""
     from dagster_project.lib import summary
     from dagster_project.lib.database import connect
+    from dagster_project.lib.landing import strays
+    from dagster_project.lib.ledger import Ledger
     from dagster_project.lib.publications import read_manifest
     from dagster_project.runner import run_job
 
     out, err = _out(), Console(file=sys.stderr)  # the job's own stderr goes to its log
-    with _errors_for_people(err):
-        _check_shops(data)
+    with _errors_for_people(err), _alone_with_shops(data) as shops:
         with _progress(err) as say:
             last_day = as_of.date() if as_of else None
             outcome = run_job(
@@ -505,7 +507,7 @@ def _run(
             with connect(data.published / "marts.duckdb", read_only=True) as marts:
                 out.print(summary.summarise(marts))
                 lines = summary.settings_lines(marts, data)
-        with _ledger_after_run(data, err) as ledger:
+        with Ledger.open(data.ledger) as ledger:
             refused = [e for e in ledger.current_files() if e.status == "refused"]
             set_aside = [e for e in refused if e.ingested_at >= outcome.started_at]
             earlier = [e for e in refused if e.ingested_at < outcome.started_at]
@@ -526,21 +528,24 @@ def _run(
         out.print(summary.show_steps(outcome.steps))
         for is_problem, note in notes:
             if is_problem:
-                err.print(f"[bold yellow]Warning:[/] {_plain(note)}", soft_wrap=True)
+                _warn(err, note)
             else:
                 out.print(_plain(note), soft_wrap=True)
         manifest = read_manifest(data)
         if outcome.succeeded:
             out.print(summary.show_outputs(data))
             out.print(summary.outcome_line(outcome.published, manifest))
-            warnings = [*_strays(data), *contained]
+            warnings = [stray.words for stray in strays(data.landing, shops)] + contained
             if set_aside:
-                warnings.insert(0, _warning(len(set_aside)))
+                warnings.insert(0, _words_of_set_aside(len(set_aside)))
             for warning in warnings:
-                err.print(f"[bold yellow]Warning:[/] {_plain(warning)}", soft_wrap=True)
+                _warn(err, warning)
             if strict and warnings:
                 raise typer.Exit(1)
             return
+        if not outcome.misconfigured:  # else a stray may be the error
+            for stray in strays(data.landing, shops):
+                _warn(err, stray.words)
         for error in outcome.errors or [_GATE_CLOSED]:
             err.print(f"[bold red]Error:[/] {_plain(error)}", soft_wrap=True)
         if not outcome.misconfigured:
@@ -556,51 +561,37 @@ def _run(
 
 
 @contextmanager
-def _ledger_after_run(data: DataDir, err: Console) -> Iterator[Ledger]:
-    """The ledger, once a run that waited for this one is done with it.
+def _alone_with_shops(data: DataDir) -> Iterator[dict[str, Shop]]:
+    """The lock of a run until its summary is told, and what `shops.csv` says.
 
-    Raises BusyError when a program that is no run holds it.
+    Raises BusyError when another run is at work, ConfigurationError when `shops.csv` is wrong; who
+    is to be alerted hears of that too.
     """
     from dagster_project.lib.database import one_run_at_a_time
-    from dagster_project.lib.ledger import Ledger
-
-    try:
-        with one_run_at_a_time(data.lock, wait=False):
-            pass
-    except BusyError:
-        err.print("Another run has begun; the rest of the summary follows once it is done.")
-    with one_run_at_a_time(data.lock), Ledger.open(data.ledger) as ledger:
-        yield ledger
-
-
-def _check_shops(data: DataDir) -> None:
-    """Say at once what is wrong with `shops.csv`; who is to be alerted hears of it too."""
     from dagster_project.lib.shops import read_shops
 
-    try:
-        read_shops(data.shops_csv)
-    except ConfigurationError as error:
-        if data.ledger.exists():  # else it is no data directory yet
+    if not data.ledger.exists():
+        read_shops(data.shops_csv)  # what is no data directory yet gets no lock
+    with one_run_at_a_time(data.lock, wait=False):
+        try:
+            shops = read_shops(data.shops_csv)
+        except ConfigurationError as error:
             from dagster_project.lib.after_run import follow_up
             from dagster_project.lib.alerts import RunEnd
-            from dagster_project.lib.database import one_run_at_a_time
 
-            with one_run_at_a_time(data.lock, wait=False):
-                follow_up(data, RunEnd("not begun", [str(error)]))
-        raise
-
-
-def _strays(data: DataDir) -> list[str]:
-    from dagster_project.lib.landing import strays
-    from dagster_project.lib.shops import read_shops
-
-    return strays(data.landing, read_shops(data.shops_csv))
+            follow_up(data, RunEnd("not begun", [str(error)]))
+            raise
+        yield shops
 
 
-def _warning(set_aside: int) -> str:
-    if set_aside == 1:
+def _warn(err: Console, words: str) -> None:
+    err.print(f"[bold yellow]Warning:[/] {_plain(words)}", soft_wrap=True)
+
+
+def _words_of_set_aside(files: int) -> str:
+    if files == 1:
         return "1 new file was set aside, see above; nothing in it is counted."
-    return f"{set_aside} new files were set aside, see above; nothing in them is counted."
+    return f"{files} new files were set aside, see above; nothing in them is counted."
 
 
 def _data(data_dir: Path | None) -> DataDir:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -12,7 +13,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from dagster_project.instance_store import quick_history
-from dagster_project.lib.database import one_run_at_a_time
 from dagster_project.lib.dbt_manifest import ensure_manifest
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.steps import Moment, Step
@@ -80,12 +80,10 @@ def run_job(
 ) -> RunOutcome:
     """Run the daily job once; what it logs goes to `data/logs`, what people need to the outcome.
 
-    The rules that `accept` names may be broken this once, for `reason`. Raises BusyError when
-    another run is at work, FeedbackError when dbt cannot read its project.
+    The caller holds `data.lock`. The rules that `accept` names may be broken this once, for
+    `reason`. Raises FeedbackError when dbt cannot read its project.
     """
     started = Moment.now()
-    with one_run_at_a_time(data.lock, wait=False):
-        pass  # a person is told at once what the job itself would wait for
     prepare_instance(data)
     ensure_manifest()
     data.logs.mkdir(parents=True, exist_ok=True)
@@ -104,7 +102,7 @@ def run_job(
     def on_event(entry: Any) -> None:
         event = entry.dagster_event
         if event is None:
-            if entry.step_key == "ingest":
+            if entry.step_key == "ingest" and entry.level == logging.INFO:
                 say(entry.user_message)
             return
         if event.step_key is None:
@@ -129,7 +127,7 @@ def run_job(
         result = job.execute_in_process(
             instance=instance,
             run_id=outcome.run_id,
-            resources={"data": DataDirectory(root=str(data.root))},
+            resources={"data": DataDirectory(root=str(data.root), is_locked=True)},
             run_config={
                 "ops": {
                     "ingest": {

@@ -75,7 +75,7 @@ def run_pipeline(data_dir: Path, as_of: date | None = None) -> Path:
     from dagster_project.runner import run_job
 
     data = DataDir(data_dir)
-    with mock.patch.dict(os.environ):
+    with mock.patch.dict(os.environ), one_run_at_a_time(data.lock):
         outcome = run_job(data, as_of, lambda _: None)
     assert outcome.succeeded, f"{outcome.errors}\n{data.logs / outcome.run_id}.log"
     return data.published / "marts.duckdb"

@@ -41,7 +41,7 @@ def is_as_approved(name: str, text: str) -> None:
 
 
 def printed(part: RenderableType | None) -> str:
-    console = Console(width=120)
+    console = Console(width=120, color_system=None)
     with console.capture() as shown:
         console.print(part)
     return shown.get()

@@ -6,18 +6,20 @@ import csv
 import errno
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 from typer.testing import CliRunner
 
 from dagster_project import cli, runner
+from dagster_project.lib import summary
 from dagster_project.lib.database import connect, one_run_at_a_time
+from dagster_project.lib.errors import BusyError
 from dagster_project.lib.landing import sha256
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.metrics import CHAT_RATE, NUMERATORS
@@ -159,42 +161,55 @@ def test_strict_run_ends_with_1_when_it_sets_a_new_file_aside(
     assert "Warning: 1 new file was set aside, see above" in lenient.output
 
 
-def test_summary_waits_for_a_run_that_waited_for_this_one(
+def test_no_other_run_begins_before_the_summary_is_told(
     published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = published.copy(tmp_path)
-    other = (
-        "import sys, time\nfrom pathlib import Path\n"
-        "from dagster_project.lib.database import connect, one_run_at_a_time\n"
-        "with one_run_at_a_time(Path(sys.argv[1])), connect(Path(sys.argv[2])):\n"
-        "    print('begun', flush=True)\n    time.sleep(2)\n"
-    )
+    last_words = summary.outcome_line
+    told = []
 
-    def run_job(*_: object, **__: object) -> runner.RunOutcome:
-        """Ends as another run begins."""
-        command = [sys.executable, "-c", other, str(data.lock), str(data.ledger)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout
-        assert process.stdout.readline() == "begun\n"
-        return runner.RunOutcome("this-run", succeeded=True)
+    def outcome_line(*arguments: Any) -> str:
+        with (
+            pytest.raises(BusyError, match="Another run is at work"),
+            one_run_at_a_time(data.lock, wait=False),
+        ):
+            pass
+        told.append(last_words(*arguments))
+        return told[0]
 
-    monkeypatch.setattr(runner, "run_job", run_job)
+    monkeypatch.setattr(summary, "outcome_line", outcome_line)
     done = feedback_here("run", "--data-dir", data.root)
-    assert_tells(done, 0, "Another run has begun; the rest", "Nothing new; still published: ")
+    assert_tells(done, 0, "Nothing new; still published: ")
+    assert told
+    with one_run_at_a_time(data.lock, wait=False):
+        pass
 
 
 def test_folder_of_no_shop_is_warned_of_until_it_is_right_and_the_shops_go_on(
-    published: Published, tmp_path: Path
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = published.copy(tmp_path)
     shutil.move(data.landing / SHOP / "chats", data.landing / "siam" / "chats")
     warning = "Warning: landing/siam is no shop of shops.csv. Add a line `siam,<name>,"
     strict = feedback("run", "--strict", "--data-dir", data.root)
     assert_tells(strict, 1, warning, "Nothing new; still published: ")
+    assert strict.output.count("landing/siam is no shop") == 1
     assert_tells(feedback_here("status", "--data-dir", data.root), 0, warning)
+    failed = runner.RunOutcome("this-run", succeeded=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "run_job", lambda *_, **__: failed)
+        done = feedback_here("run", "--data-dir", data.root)
+    assert_tells(done, 1, warning, "Nothing was published; readers still see ")
     shutil.move(data.landing / "siam", data.landing / SHOP / "again")
-    assert_tells(feedback_here("status", "--data-dir", data.root), 0)
     assert "Warning" not in feedback_here("status", "--data-dir", data.root).output
+
+
+def test_run_stops_where_a_loaded_shop_lost_its_line(published: Published, tmp_path: Path) -> None:
+    data = published.copy(tmp_path)
+    lines = data.shops_csv.read_text(encoding="utf-8").splitlines(keepends=True)
+    data.shops_csv.write_text("".join(li for li in lines if not li.startswith(f"{SHOP},")))
+    done = feedback_here("run", "--data-dir", data.root)
+    assert_tells(done, 2, f"shops.csv lacks the line of {SHOP}, whose exports are loaded. Put it")
 
 
 def test_run_prints_refused_files_and_publishes_the_rest(published: Published) -> None:

@@ -347,7 +347,7 @@ def test_set_aside_and_unmapped_are_said(digest: Path) -> None:
     assert "2 files of the last 7 days could not be used and are left out." in text
     assert "2 rows of the exports could not be read and are left out." in text
     assert "1 return line has a reason that no setting knows" in text
-    assert "By few orders over the target: returns and refunds" in text
+    assert "Over the target, with few orders to judge by: returns and refunds" in text
     assert "No export of reviews was ever loaded, so nothing is known of bad reviews." in text
 
 

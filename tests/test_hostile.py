@@ -340,7 +340,9 @@ def test_litter_of_file_managers_is_passed_over_wherever_it_lies(store: Store, n
     assert beside_good(store) is None
 
 
-def test_a_file_in_no_shops_folder_is_an_error_that_says_where_to_put_it(store: Store) -> None:
+def test_nothing_but_a_file_in_no_shops_folder_is_an_error_that_says_where_to_put_it(
+    store: Store,
+) -> None:
     store.data.landing.mkdir(parents=True)
     (store.data.landing / "orders\n2025.csv").write_text("x")
     with pytest.raises(ConfigurationError, match=r"orders\\x0a2025.csv lies in no shop's folder"):

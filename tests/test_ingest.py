@@ -528,6 +528,34 @@ def test_of_two_names_for_the_same_bytes_the_better_one_counts(store: Store) -> 
     assert store.ingest() == []
 
 
+def test_a_loaded_shop_without_its_line_stops_the_load_until_its_files_are_retracted(
+    store: Store,
+) -> None:
+    entry = store.load([product()], shop="american")
+    without = "".join(li for li in SHOPS.splitlines(keepends=True) if "american" not in li)
+    store.data.shops_csv.write_text(without)
+    store.drop([product()], shop="thai")
+    with pytest.raises(ConfigurationError, match=r"^shops\.csv lacks the line of american, whose"):
+        store.ingest()
+    with Ledger.open(store.data.ledger) as ledger:
+        ledger.retract(entry.file_id, ledger.next_moment())
+    assert [e.shop_id for e in store.ingest()] == ["thai"]
+
+
+def test_nothing_but_what_belongs_to_no_shop_is_an_error_until_something_was_found(
+    store: Store,
+) -> None:
+    stray = store.drop([product()], "products", shop="no-shop")
+    (store.data.landing / "thai").mkdir()
+    with pytest.raises(ConfigurationError, match=r"^landing/no-shop is no shop of shops\.csv"):
+        store.ingest()
+    loaded = store.drop([product()], shop="thai")
+    assert [e.shop_id for e in store.ingest()] == ["thai"]
+    loaded.unlink()
+    assert store.ingest() == []
+    assert stray.exists()
+
+
 def test_a_refused_file_is_tried_again_when_its_shop_changes(store: Store) -> None:
     rows = [
         order(number, Created_Time=f"{number:02}/04/2025", Delivered_Time="")

@@ -98,9 +98,10 @@ def test_what_fast_tests_leave_alive_is_tried_with_those_that_mutmut_cannot_see(
     (tests / "conftest.py").write_text(
         "def pytest_configure(config): config.addinivalue_line('markers', 'slow')"
     )
-    for name, marker in (("notify", ""), ("cli", "@pytest.mark.slow")):
+    slow = ("approved", "cli", "pipeline")
+    for name in ("landing", "notify", *slow):
         (tests / f"test_{name}.py").write_text(
-            f"import os, pytest\n{marker}\n"
+            f"import os, pytest\n{'@pytest.mark.slow' if name in slow else ''}\n"
             f"def test_of_{name}(): assert '{name}' not in os.environ['MUTANT_UNDER_TEST']\n"
         )
     (tests / "test_publish.py").write_text("def test_fast_one_of_whole_runs(): assert False\n")
@@ -108,6 +109,27 @@ def test_what_fast_tests_leave_alive_is_tried_with_those_that_mutmut_cannot_see(
         module: mutate_lib.other_test_that_fails(
             tmp_path, f"dagster_project.lib.{module}.x__it__mutmut_1"
         )
-        for module in ("notify_worker", "cli", "text")
+        for module in ("notify_worker", "steps", "text")
     }
-    assert noticed == {"notify_worker": "test_of_notify", "cli": "test_of_cli", "text": None}
+    assert noticed == {"notify_worker": "test_of_notify", "steps": None, "text": None}
+    seen_by_cli = "dagster_project.lib.text.x_cli__mutmut_1"
+    assert mutate_lib.other_test_that_fails(tmp_path, seen_by_cli) == "test_of_cli"
+
+
+def test_a_test_that_fails_without_a_mutant_kills_none(tmp_path: Path) -> None:
+    tests = tmp_path / "mutants" / "tests"
+    tests.mkdir(parents=True)
+    (tests / "test_notify.py").write_text("def test_of_notify(): assert False\n")
+    mutant = "dagster_project.lib.notify_worker.x__it__mutmut_1"
+    with pytest.raises(
+        SystemExit, match=r"test_of_notify fails among tests/test_notify\.py without"
+    ):
+        mutate_lib.other_test_that_fails(tmp_path, mutant)
+
+
+def test_every_module_of_lib_has_files_of_tests() -> None:
+    for path in (PROJECT_ROOT / "dagster_project" / "lib").iterdir():
+        if path.name.startswith("_"):
+            continue
+        for file in mutate_lib.files_of_tests(path.stem):
+            assert (PROJECT_ROOT / file).is_file(), f"{path.name}: {file}"

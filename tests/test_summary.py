@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import duckdb
+import pytest
 from rich.console import Console
 
 from dagster_project.lib import summary
@@ -43,6 +44,17 @@ def test_unknown_reasons_and_statuses_are_listed_each_also_those_of_one_request(
     assert lines.endswith(
         "reason_text,reason_code,language,valid_from,valid_to\nFishy,?,,2010-01-01,\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (10 / 3, "3.333"), (50000.0, "50000"), (1234.6, "1235"), (-0.00002, "-0.00002"),
+        (0.0, "0"), (7, "7"), ("2025-03-01", "2025-03-01"),
+    ],
+)  # fmt: skip
+def test_numbers_of_an_example_have_four_digits_and_no_exponent(value: object, shown: str) -> None:
+    assert summary._example({"value": value}, {}) == f"value {shown}"
 
 
 def danger(marts: duckdb.DuckDBPyConnection, width: int = 120) -> list[str]:

@@ -92,7 +92,7 @@ def ingest_exports(
             context.log.info(f"Left for the next run: {len(growing)} files still being written.")
         batch = ingest(data.paths, ledger, _progress(context), growing)
         for stray in strays(data.paths.landing, read_shops(data.paths.shops_csv)):
-            context.log.warning(stray)
+            context.log.warning(stray.words)
         context.instance.add_run_tags(context.run_id, _file_tags(batch))
         inputs = inputs_fingerprint(data.paths, ledger, as_of)
         if not config.full_refresh and not config.accept:

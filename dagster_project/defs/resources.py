@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -28,9 +28,10 @@ dbt_project = DbtProject(project_dir=DBT_DIR)
 
 
 class DataDirectory(dg.ConfigurableResource[None]):
-    """The data directory that a run works on."""
+    """The data directory that a run works on; `is_locked` when its starter holds the run lock."""
 
     root: str
+    is_locked: bool = False
 
     @property
     def paths(self) -> DataDir:
@@ -45,7 +46,7 @@ class DataDirectory(dg.ConfigurableResource[None]):
         if context.run is None or context.instance is None:
             yield self
             return
-        with one_run_at_a_time(self.paths.lock):
+        with nullcontext() if self.is_locked else one_run_at_a_time(self.paths.lock):
             killed = _bury_dead_runs(context.instance, context.run.run_id)
             try:
                 yield self

@@ -208,7 +208,7 @@ def _strays(data: DataDir) -> list[Alert]:
     """What lies in the landing folder and belongs to no shop."""
     shops = _shops(data)
     found = strays(data.landing, shops) if shops else []
-    return [Alert(Event("file_refused", "", words[:200]), words) for words in found]
+    return [Alert(Event("file_refused", "", stray.name), stray.words) for stray in found]
 
 
 def _silent_shops(ledger: Ledger, shops: Mapping[str, Shop], now: datetime) -> Iterator[Alert]:

@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from dagster_project.lib.landing import LandingFile, exported_at, find_files
+from dagster_project.lib.errors import ConfigurationError
+from dagster_project.lib.landing import LandingFile, exported_at, find_files, strays
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.loader import Loader, batch_database, owners_of, reader_version
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.readers import can_read
 from dagster_project.lib.readers.csv_files import CHUNK_BYTES
 from dagster_project.lib.shops import Shop, read_shops
+from dagster_project.lib.text import printable
 from dagster_project.lib.workbooks import WorkbookReader
 
 # Files that are read and typed together: enough that a statement's own cost does not count.
@@ -49,17 +51,21 @@ def ingest(
 
     Files that are `growing`, or change while they are read, are left for the next run.
 
-    Raises ConfigurationError when `shops.csv` is wrong or no folder is a shop's. A file that cannot
-    be used is recorded as refused and the others go on.
+    Raises ConfigurationError when `shops.csv` is wrong or lacks a shop that was loaded, and when
+    nothing was ever found but what belongs to no shop: a slip of the first set-up. A file that
+    cannot be used is recorded as refused and the others go on.
     """
     shops = read_shops(data.shops_csv)
     known = ledger.current_files()
+    _require_shops_of(known, shops)
     _clear_litter(data, {entry.batch_id for entry in known})
     started = ledger.next_moment()
     batch_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     whole = (f for f in find_files(data.landing, shops) if f.path not in growing)
     new = _what_is_new(whole, known, shops)
     if not new:
+        if not known and (stray := next(iter(strays(data.landing, shops)), None)):
+            raise ConfigurationError(stray.words)
         return Batch(batch_id, ())
 
     data.tmp.mkdir(parents=True, exist_ok=True)
@@ -77,6 +83,17 @@ def ingest(
         loader.write(data.raw)
     ledger.commit_batch(loader.entries, loader.rejects)
     return Batch(batch_id, tuple(loader.entries))
+
+
+def _require_shops_of(known: Iterable[FileEntry], shops: dict[str, Shop]) -> None:
+    """Without its line a loaded shop has rows but neither targets nor days that are covered."""
+    loaded = {entry.shop_id for entry in known if entry.status == "loaded"}
+    if lost := sorted(loaded - set(shops)):
+        raise ConfigurationError(
+            f"shops.csv lacks the line of {', '.join(map(printable, lost))}, whose exports are "
+            "loaded. Put it back; or take the shop's files out of every figure with "
+            "`feedback retract`, as `select file_id from files` in the publication lists them."
+        )
 
 
 def _what_is_new(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from dagster_project.lib.errors import ConfigurationError
 from dagster_project.lib.shops import Shop
 from dagster_project.lib.text import printable
 
@@ -22,6 +21,9 @@ from dagster_project.lib.text import printable
 _LITTER = {"desktop.ini", "thumbs.db"}
 # Names under which browsers, spreadsheets and copy tools keep files that are not whole yet.
 _UNFINISHED = re.compile(r"^(\.|~\$)|\.(part|partial|tmp|crdownload|download|filepart)$", re.I)
+
+# How many strays are told of by name.
+MOST_STRAYS = 10
 
 _STAMP = re.compile(
     r"(?<!\d)(?P<y>20\d{2})(?P<s>[-_.]?)(?P<m>0[1-9]|1[0-2])(?P=s)(?P<d>0[1-9]|[12]\d|3[01])"
@@ -71,19 +73,24 @@ class LandingFile:
             return True
 
 
+@dataclass(frozen=True)
+class Stray:
+    """What lies in the landing folder and belongs to no shop: its name, what it is, the way out."""
+
+    name: str
+    words: str
+
+
 def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
-    """All finished files of the landing folder, by shop, dataset and name.
+    """All finished files of the shops' landing folders, by shop, dataset and name.
 
     Symbolic links, devices and the like are passed over, and so are names of unfinished downloads.
-    What belongs to no shop is left where it lies; see `strays`. Raises ConfigurationError when
-    nothing else is there: it is then a mistake in the first set-up.
     """
     if not landing.is_dir():
         return
-    of_shops = [folder for folder in sorted(_folders(landing)) if folder.name in shops]
-    if not of_shops and (stray := next(iter(strays(landing, shops)), None)):
-        raise ConfigurationError(stray)
-    for shop_dir in of_shops:
+    for shop_dir in sorted(_folders(landing)):
+        if shop_dir.name not in shops:
+            continue
         for path in sorted(shop_dir.rglob("*")):
             inside = path.relative_to(shop_dir)
             if path.is_symlink() or not path.is_file() or any(map(_is_litter, inside.parts)):
@@ -94,23 +101,37 @@ def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
                 yield LandingFile(path, shop_dir.name, dataset, _file_id(path), state)
 
 
-def strays(landing: Path, shops: dict[str, Shop]) -> list[str]:
-    """What lies in the landing folder and belongs to no shop: what it is and the way out."""
-    if not landing.is_dir():
-        return []
-    files = (p for p in sorted(landing.iterdir()) if p.is_file() and not p.is_symlink())
-    return [
-        f"landing/{printable(file.name)} lies in no shop's folder. "
-        "Move it to landing/<shop_id>/<dataset>/."
-        for file in files
-        if not _is_litter(file.name)
-    ] + [
-        f"landing/{printable(folder.name)} is no shop of shops.csv. Add a line "
-        f"`{printable(folder.name)},<name>,<region>,<timezone>,<currency>` to shops.csv, "
-        "or rename the folder."
-        for folder in sorted(_folders(landing))
-        if folder.name not in shops
-    ]
+def strays(landing: Path, shops: dict[str, Shop]) -> list[Stray]:
+    """What belongs to no shop and is left where it lies; of many the first, and how many more.
+
+    None where the folder cannot be read: the run itself fails of that and says so.
+    """
+    found: list[Stray] = []
+    with contextlib.suppress(OSError):
+        found = [_stray(path) for path in sorted(landing.iterdir()) if _is_stray(path, shops)]
+    if len(found) > MOST_STRAYS:
+        more = len(found) - MOST_STRAYS
+        words = f"{more} more files or folders of landing/ belong to no shop of shops.csv."
+        found[MOST_STRAYS:] = [Stray("more", words)]
+    return found
+
+
+def _is_stray(path: Path, shops: dict[str, Shop]) -> bool:
+    if path.is_symlink() or _is_litter(path.name):
+        return False
+    return path.name not in shops if path.is_dir() else path.is_file()
+
+
+def _stray(path: Path) -> Stray:
+    name = printable(path.name, 200)
+    if path.is_dir():
+        words = (
+            f"landing/{name} is no shop of shops.csv. Add a line "
+            f"`{name},<name>,<region>,<timezone>,<currency>` to shops.csv, or rename the folder."
+        )
+    else:
+        words = f"landing/{name} lies in no shop's folder. Move it to landing/<shop_id>/<dataset>/."
+    return Stray(name, words)
 
 
 def await_quiet(landing: Path, quiet_seconds: float, patience_seconds: float) -> set[Path]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +93,19 @@ def unknown_reasons(
 def _example(example: dict[str, Any], file_names: dict[str, str]) -> str:
     """One offending row for people: its keys, its file by name and by the id to retract it by."""
     keys = {name: value for name, value in example.items() if not name.startswith("_")}
-    parts = [f"{n} {f'{v:.4g}' if isinstance(v, float) else v}" for n, v in keys.items()]
+    parts = [f"{name} {_short(value)}" for name, value in keys.items()]
     if file_id := example.get("_file_id"):
         parts.append(f"in {file_names.get(file_id, 'a file')} (id {file_id[:12]})")
     if row_number := example.get("_row_number"):
         parts.append(f"row {row_number}")
     return ", ".join(parts)
+
+
+def _short(value: object) -> object:
+    """A float to four digits, and never as 1e+04; anything else as it is."""
+    if not isinstance(value, float):
+        return value
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{Decimal(f'{value:.4g}'):f}"
 
 
 def show_refused(

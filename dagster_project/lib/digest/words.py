@@ -198,10 +198,10 @@ def _verdict(shop: ShopFigures) -> str:
     worst = [s for s in shop.standings if s.status == shop.status]
     names = "; ".join(METRICS[s.metric].lower() for s in worst)
     is_sure = any(s.is_reliable for s in worst)
+    doubt = "" if is_sure else ", with few orders to judge by"
     return {
-        "breach": f"{'Act now, over' if is_sure else 'By few orders over'} the target: {names}.",
-        "at_risk": f"{'Be careful, close' if is_sure else 'By few orders close'} to the target: "
-        f"{names}.",
+        "breach": f"{'Act now, over' if is_sure else 'Over'} the target{doubt}: {names}.",
+        "at_risk": f"{'Be careful, close' if is_sure else 'Close'} to the target{doubt}: {names}.",
         "ok": "Under every target that is known here.",
         "no_target": "No target of the platform is known here; watch how the shares move.",
         "unknown": f"Not known at present: {names}; see below which exports are missing.",
@@ -337,11 +337,10 @@ def _room(orders: int | None) -> str:
 
 def _expected(s: Standing) -> str:
     over = s.next_status == "breach" and s.status != "breach"
-    orders = (
-        _orders(round(s.next_orders or 0)) if (s.next_orders or 0) >= 1 else "less than 1 order"
-    )
+    expected = s.next_orders or 0
+    orders = f"about {_orders(round(expected))}" if expected >= 1 else "fewer than one order"
     return (
-        f"If the next {_days(WEEK_DAYS)} are like the last weeks, about "
+        f"If the next {_days(WEEK_DAYS)} are like the last weeks, "
         f"{orders} ({s.next_rate:.2%}) on {day_words(s.next_date)}"
         f"{', which is over the target' if over else ''}; "
         f"if nothing bad happens, {s.next_orders_if_nothing_new}."
