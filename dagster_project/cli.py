@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dagster_project.lib.errors import (
+    BusyError,
     ConfigurationError,
     FeedbackError,
     trouble_of_machine,
@@ -142,7 +143,7 @@ def check(
 @app.command()
 def status(data_dir: DataDirOption = None) -> None:
     """Say until when each shop is covered, and which exports to download now."""
-    from dagster_project.lib.landing import strays
+    from dagster_project.lib.landing import stray_words
     from dagster_project.lib.ledger import Ledger
     from dagster_project.lib.shops import read_shops
     from dagster_project.lib.status import coverage, show_status
@@ -157,8 +158,8 @@ def status(data_dir: DataDirOption = None) -> None:
             with Ledger.open(data.ledger, read_only=not is_writable) as ledger:
                 entries = ledger.current_files()
         _out().print(show_status(coverage(shops, entries, datetime.now(UTC))))
-        for stray in strays(data.landing, shops):
-            _warn(err, stray.words)
+        for warning in stray_words(data.landing, shops):
+            _warn(err, warning)
 
 
 @app.command()
@@ -183,7 +184,10 @@ def sample(
 
 @app.command()
 def retract(
-    file_id: Annotated[str, typer.Argument(help="The file's id, or its first 8 digits or more.")],
+    file_id: Annotated[
+        str, typer.Argument(help="The file's id, or its first 8 digits or more.")
+    ] = "",
+    shop: Annotated[str, typer.Option(help="All files of this shop_id in place of one.")] = "",
     data_dir: DataDirOption = None,
 ) -> None:
     """Take a wrongly loaded file back out of every figure; the next run publishes without it."""
@@ -193,20 +197,27 @@ def retract(
     data = _data(data_dir)
     out, err = _out(), Console(stderr=True)
     with _errors_for_people(err):
-        if len(file_id) < 8:
+        if file_id and shop:
+            raise ConfigurationError("Give the id of a file or --shop, not both.")
+        if not shop and len(file_id) < 8:
             raise ConfigurationError("Give at least the first 8 digits of the file's id.")
         if not data.ledger.exists():
             raise ConfigurationError(f"Nothing was ever loaded into {data.root}.")
         with one_run_at_a_time(data.lock, wait=False), Ledger.open(data.ledger) as ledger:
-            found = ledger.retract(file_id, ledger.next_moment())
-        if len({entry.file_id for entry in found}) != 1:
+            if shop:
+                found = ledger.retract_shop(shop, ledger.next_moment())
+            else:
+                found = ledger.retract(file_id, ledger.next_moment())
+        if shop and not found:
+            raise ConfigurationError(f"No file of {printable(shop)} is loaded.")
+        if not shop and len({entry.file_id for entry in found}) != 1:
             raise ConfigurationError(
-                f"{_plain(file_id)} names {len(found)} loaded files; "
+                f"{printable(file_id)} names {len(found)} loaded files; "
                 "`select file_id, file_name from files` in the publication lists them."
             )
         for entry in found:
             out.print(f"Retracted {_plain(f'{entry.shop_id}/{entry.dataset}/{entry.file_name}')}")
-        out.print("The next `feedback run` publishes without it.")
+        out.print(f"The next `feedback run` publishes without {'them' if shop else 'it'}.")
 
 
 @app.command()
@@ -490,7 +501,7 @@ def _run(
     """Run the job and tell people what came of it; exits with 0, 1 or 2."""
     from dagster_project.lib import summary
     from dagster_project.lib.database import connect
-    from dagster_project.lib.landing import strays
+    from dagster_project.lib.landing import stray_words
     from dagster_project.lib.ledger import Ledger
     from dagster_project.lib.publications import read_manifest
     from dagster_project.runner import run_job
@@ -535,7 +546,7 @@ def _run(
         if outcome.succeeded:
             out.print(summary.show_outputs(data))
             out.print(summary.outcome_line(outcome.published, manifest))
-            warnings = [stray.words for stray in strays(data.landing, shops)] + contained
+            warnings = stray_words(data.landing, shops) + contained
             if set_aside:
                 warnings.insert(0, _words_of_set_aside(len(set_aside)))
             for warning in warnings:
@@ -544,8 +555,8 @@ def _run(
                 raise typer.Exit(1)
             return
         if not outcome.misconfigured:  # else a stray may be the error
-            for stray in strays(data.landing, shops):
-                _warn(err, stray.words)
+            for warning in stray_words(data.landing, shops):
+                _warn(err, warning)
         for error in outcome.errors or [_GATE_CLOSED]:
             err.print(f"[bold red]Error:[/] {_plain(error)}", soft_wrap=True)
         if not outcome.misconfigured:
@@ -576,10 +587,13 @@ def _alone_with_shops(data: DataDir) -> Iterator[dict[str, Shop]]:
         try:
             shops = read_shops(data.shops_csv)
         except ConfigurationError as error:
+            import duckdb
+
             from dagster_project.lib.after_run import follow_up
             from dagster_project.lib.alerts import RunEnd
 
-            follow_up(data, RunEnd("not begun", [str(error)]))
+            with suppress(BusyError, duckdb.Error):  # follow_up tells of the run all the same
+                follow_up(data, RunEnd("not begun", [str(error)]))
             raise
         yield shops
 

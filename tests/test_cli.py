@@ -201,15 +201,28 @@ def test_folder_of_no_shop_is_warned_of_until_it_is_right_and_the_shops_go_on(
         done = feedback_here("run", "--data-dir", data.root)
     assert_tells(done, 1, warning, "Nothing was published; readers still see ")
     shutil.move(data.landing / "siam", data.landing / SHOP / "again")
-    assert "Warning" not in feedback_here("status", "--data-dir", data.root).output
+    good = feedback_here("status", "--data-dir", data.root)
+    assert_tells(good, 0, SHOP)
+    assert "Warning" not in good.output
 
 
-def test_run_stops_where_a_loaded_shop_lost_its_line(published: Published, tmp_path: Path) -> None:
+def test_run_stops_where_a_loaded_shop_lost_its_line_until_its_files_are_taken_out(
+    published: Published, tmp_path: Path
+) -> None:
     data = published.copy(tmp_path)
     lines = data.shops_csv.read_text(encoding="utf-8").splitlines(keepends=True)
     data.shops_csv.write_text("".join(li for li in lines if not li.startswith(f"{SHOP},")))
     done = feedback_here("run", "--data-dir", data.root)
     assert_tells(done, 2, f"shops.csv lacks the line of {SHOP}, whose exports are loaded. Put it")
+    done = feedback_here("retract", "--shop", SHOP, "--data-dir", data.root)
+    assert_tells(done, 0, f"Retracted {SHOP}/orders/", "publishes without them.")
+    assert f"Retracted {MESSY_SHOP}" not in done.output
+    done = feedback_here("run", "--data-dir", data.root)
+    assert_tells(done, 0, "Published: ", f"landing/{SHOP} is no shop of shops.csv")
+    with connect(data.published / "marts.duckdb", read_only=True) as marts:
+        shops = marts.sql("select distinct shop_id from shop_metrics_daily order by 1").fetchall()
+    ids = [line.partition(",")[0] for line in lines[1:]]
+    assert [shop for (shop,) in shops] == sorted(set(ids) - {SHOP})
 
 
 def test_run_prints_refused_files_and_publishes_the_rest(published: Published) -> None:
@@ -533,6 +546,10 @@ def test_retracting_tells_what_is_wrong_with_the_id(published: Published, tmp_pa
     assert_tells(feedback("retract", "abc", "--data-dir", data.root), 2, "at least the first 8")
     result = feedback("retract", "0123456789", "--data-dir", data.root)
     assert_tells(result, 2, "0123456789 names 0 loaded files", "select file_id, file_name")
+    result = feedback_here("retract", "--shop", "no[b]body", "--data-dir", data.root)
+    assert_tells(result, 2, "No file of no[b]body is loaded.")
+    result = feedback_here("retract", "0123456789", "--shop", SHOP, "--data-dir", data.root)
+    assert_tells(result, 2, "Give the id of a file or --shop, not both.")
 
 
 def test_retracting_where_nothing_was_loaded_makes_no_directory(tmp_path: Path) -> None:

@@ -538,7 +538,14 @@ def test_a_loaded_shop_without_its_line_stops_the_load_until_its_files_are_retra
     with pytest.raises(ConfigurationError, match=r"^shops\.csv lacks the line of american, whose"):
         store.ingest()
     with Ledger.open(store.data.ledger) as ledger:
-        ledger.retract(entry.file_id, ledger.next_moment())
+        ledger.withdraw([("american", "products", entry.file_id)], "a_rule", "r1")
+    with pytest.raises(ConfigurationError, match="lacks the line of american, whose"):
+        store.ingest()
+    with Ledger.open(store.data.ledger) as ledger:
+        assert [e.file_id for e in ledger.retract_shop("american", ledger.next_moment())] == [
+            entry.file_id
+        ]
+        assert ledger.retract_shop("american", ledger.next_moment()) == []
     assert [e.shop_id for e in store.ingest()] == ["thai"]
 
 

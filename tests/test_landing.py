@@ -16,7 +16,9 @@ from dagster_project.lib.landing import (
     await_quiet,
     exported_at,
     find_files,
+    is_there,
     sha256,
+    stray_words,
     strays,
 )
 from dagster_project.lib.shops import Shop
@@ -152,16 +154,47 @@ def test_shops_litter_and_links_are_no_strays(tmp_path: Path) -> None:
     assert strays(landing, SHOPS) == []
 
 
-def test_of_many_strays_the_first_are_named_and_the_rest_counted(tmp_path: Path) -> None:
-    for number in range(MOST_STRAYS + 3):
+def test_of_many_strays_folders_and_then_files_are_named_and_the_rest_counted(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path / "z-shop" / "1.csv")
+    for number in range(1, MOST_STRAYS):
         put(tmp_path / f"{number:02}.csv")
-    *named, more = strays(tmp_path, SHOPS)
-    assert [stray.name for stray in named] == [f"{n:02}.csv" for n in range(MOST_STRAYS)]
-    assert more.words == "3 more files or folders of landing/ belong to no shop of shops.csv."
+    assert len(stray_words(tmp_path, SHOPS)) == MOST_STRAYS
+    assert "more" not in "".join(stray_words(tmp_path, SHOPS))
+    put(tmp_path / "00.csv")
+    put(tmp_path / "99.csv")
+    first, *files, more = stray_words(tmp_path, SHOPS)
+    assert first.startswith("landing/z-shop is no shop")
+    assert [w.split()[0] for w in files] == [f"landing/{n:02}.csv" for n in range(MOST_STRAYS - 1)]
+    assert more == "2 more files or folders of landing/ belong to no shop."
+    assert len(strays(tmp_path, SHOPS)) == MOST_STRAYS + 2
 
 
-def test_a_landing_folder_that_cannot_be_listed_has_no_strays(tmp_path: Path) -> None:
-    assert strays(put(tmp_path / "landing"), SHOPS) == []
+@pytest.mark.parametrize("error", [PermissionError, OSError])
+def test_a_landing_folder_that_cannot_be_listed_has_no_strays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    put(tmp_path / "1.csv")
+
+    def iterdir(_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert strays(tmp_path, SHOPS) == []
+
+
+def test_what_nobody_may_look_at_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert is_there(put(tmp_path / "1.csv"))
+    assert not is_there(tmp_path / "2.csv")
+
+    def lstat(_: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    assert not is_there(tmp_path / "1.csv")
 
 
 def test_names_are_shown_in_one_printable_line(tmp_path: Path) -> None:

@@ -121,6 +121,20 @@ def test_a_file_without_rows_is_retracted_under_all_its_shops(ledger: Ledger) ->
     assert {e.status for e in ledger.current_files()} == {"retracted"}
 
 
+def test_all_files_of_a_shop_are_retracted_and_the_same_bytes_of_others_stay(
+    ledger: Ledger,
+) -> None:
+    theirs = dataclasses.replace(ENTRY, shop_id="american")
+    more = dataclasses.replace(theirs, file_id="abd")
+    ledger.commit_batch([ENTRY, theirs, more], [])
+    ledger.withdraw([("american", more.dataset, more.file_id)], "a_rule", "r1")
+    assert [e.file_id for e in ledger.retract_shop("american", NOW)] == [ENTRY.file_id, "abd"]
+    assert ledger.retract_shop("american", NOW) == []
+    assert {(e.shop_id, e.status) for e in ledger.current_files()} == {
+        (ENTRY.shop_id, "loaded"), ("american", "retracted"),
+    }  # fmt: skip
+
+
 def test_a_refused_file_cannot_be_retracted(ledger: Ledger) -> None:
     ledger.commit_batch([dataclasses.replace(ENTRY, status="refused")], [])
     assert ledger.retract("abc", NOW) == []

@@ -9,7 +9,7 @@ import dagster as dg
 from dagster_project.defs.resources import WRITER_POOL, DataDirectory, tried_again_when_busy
 from dagster_project.lib.contracts import load_datasets, load_settings
 from dagster_project.lib.ingest import Batch, ingest
-from dagster_project.lib.landing import await_quiet, strays
+from dagster_project.lib.landing import await_quiet, stray_words
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.publications import kept_versions, read_manifest
 from dagster_project.lib.publish import catch_up
@@ -91,8 +91,8 @@ def ingest_exports(
         if growing:
             context.log.info(f"Left for the next run: {len(growing)} files still being written.")
         batch = ingest(data.paths, ledger, _progress(context), growing)
-        for stray in strays(data.paths.landing, read_shops(data.paths.shops_csv)):
-            context.log.warning(stray.words)
+        for warning in stray_words(data.paths.landing, read_shops(data.paths.shops_csv)):
+            context.log.warning(warning)
         context.instance.add_run_tags(context.run_id, _file_tags(batch))
         inputs = inputs_fingerprint(data.paths, ledger, as_of)
         if not config.full_refresh and not config.accept:

@@ -21,7 +21,7 @@ from dagster_project.lib.contracts import load_datasets
 from dagster_project.lib.database import connect
 from dagster_project.lib.digest.words import METRICS, concern_line, share
 from dagster_project.lib.errors import ConfigurationError
-from dagster_project.lib.landing import strays
+from dagster_project.lib.landing import is_there, strays
 from dagster_project.lib.ledger import Event, FileEntry, Ledger
 from dagster_project.lib.metrics import UNMAPPED
 from dagster_project.lib.paths import DataDir
@@ -197,7 +197,7 @@ def _refused_files(data: DataDir, ledger: Ledger, now: datetime) -> Iterator[Ale
         if entry.status not in ("refused", "withdrawn"):
             continue
         path = data.landing / entry.shop_id / entry.dataset / entry.file_name
-        if path.exists() or entry.ingested_at > now - timedelta(days=1):
+        if is_there(path) or entry.ingested_at > now - timedelta(days=1):
             yield Alert(
                 Event("file_refused", entry.shop_id, f"{entry.dataset} {entry.file_id}"),
                 f"{entry.shop_id}/{entry.dataset}/{entry.file_name}: {entry.message}",

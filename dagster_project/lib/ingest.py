@@ -64,7 +64,7 @@ def ingest(
     whole = (f for f in find_files(data.landing, shops) if f.path not in growing)
     new = _what_is_new(whole, known, shops)
     if not new:
-        if not known and (stray := next(iter(strays(data.landing, shops)), None)):
+        if not (known or growing) and (stray := next(iter(strays(data.landing, shops)), None)):
             raise ConfigurationError(stray.words)
         return Batch(batch_id, ())
 
@@ -87,12 +87,12 @@ def ingest(
 
 def _require_shops_of(known: Iterable[FileEntry], shops: dict[str, Shop]) -> None:
     """Without its line a loaded shop has rows but neither targets nor days that are covered."""
-    loaded = {entry.shop_id for entry in known if entry.status == "loaded"}
+    loaded = {entry.shop_id for entry in known if entry.status in ("loaded", "withdrawn")}
     if lost := sorted(loaded - set(shops)):
         raise ConfigurationError(
             f"shops.csv lacks the line of {', '.join(map(printable, lost))}, whose exports are "
-            "loaded. Put it back; or take the shop's files out of every figure with "
-            "`feedback retract`, as `select file_id from files` in the publication lists them."
+            "loaded. Put it back; or take all its files out of every figure, for good, with "
+            "`feedback retract --shop <shop_id>`."
         )
 
 

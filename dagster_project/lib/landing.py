@@ -102,18 +102,22 @@ def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
 
 
 def strays(landing: Path, shops: dict[str, Shop]) -> list[Stray]:
-    """What belongs to no shop and is left where it lies; of many the first, and how many more.
+    """What belongs to no shop and is left where it lies, folders first.
 
-    None where the folder cannot be read: the run itself fails of that and says so.
+    None where the landing folder cannot be listed: a run cannot load from it then, and says so.
     """
-    found: list[Stray] = []
     with contextlib.suppress(OSError):
-        found = [_stray(path) for path in sorted(landing.iterdir()) if _is_stray(path, shops)]
-    if len(found) > MOST_STRAYS:
-        more = len(found) - MOST_STRAYS
-        words = f"{more} more files or folders of landing/ belong to no shop of shops.csv."
-        found[MOST_STRAYS:] = [Stray("more", words)]
-    return found
+        found = (path for path in landing.iterdir() if _is_stray(path, shops))
+        return [_stray(path) for path in sorted(found, key=lambda path: (path.is_file(), path))]
+    return []
+
+
+def stray_words(landing: Path, shops: dict[str, Shop]) -> list[str]:
+    """The words of all strays; of many those of the first, and how many more there are."""
+    words = [stray.words for stray in strays(landing, shops)]
+    if more := len(words[MOST_STRAYS:]):
+        words[MOST_STRAYS:] = [f"{more} more files or folders of landing/ belong to no shop."]
+    return words
 
 
 def _is_stray(path: Path, shops: dict[str, Shop]) -> bool:
@@ -132,6 +136,15 @@ def _stray(path: Path) -> Stray:
     else:
         words = f"landing/{name} lies in no shop's folder. Move it to landing/<shop_id>/<dataset>/."
     return Stray(name, words)
+
+
+def is_there(path: Path) -> bool:
+    """Whether something lies there; false also where nobody may look."""
+    try:
+        path.lstat()
+    except OSError:
+        return False
+    return True
 
 
 def await_quiet(landing: Path, quiet_seconds: float, patience_seconds: float) -> set[Path]:

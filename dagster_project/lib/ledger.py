@@ -582,17 +582,26 @@ class Ledger:
 
     def retract(self, file_id_prefix: str, retracted_at: datetime) -> list[FileEntry]:
         """Take the files whose id begins with the prefix out of every figure, for good."""
-        found = [
-            entry
-            for entry in self.current_files()
-            if entry.file_id.startswith(file_id_prefix) and entry.status in ("loaded", "withdrawn")
-        ]
+        found = [e for e in self._files_in_use() if e.file_id.startswith(file_id_prefix)]
         if len({entry.file_id for entry in found}) == 1:
+            self._retract(found, retracted_at)
+        return found
+
+    def retract_shop(self, shop_id: str, retracted_at: datetime) -> list[FileEntry]:
+        """Take all files of a shop out of every figure, for good; the same bytes of others stay."""
+        found = [entry for entry in self._files_in_use() if entry.shop_id == shop_id]
+        self._retract(found, retracted_at)
+        return found
+
+    def _files_in_use(self) -> list[FileEntry]:
+        return [e for e in self.current_files() if e.status in ("loaded", "withdrawn")]
+
+    def _retract(self, entries: Sequence[FileEntry], retracted_at: datetime) -> None:
+        if entries:
             self.con.executemany(
                 "insert into retractions values (?, ?, ?, ?)",
-                [[e.file_id, e.shop_id, e.dataset, retracted_at] for e in found],
+                [[e.file_id, e.shop_id, e.dataset, retracted_at] for e in entries],
             )
-        return found
 
     def _insert(self, table: str, rows: Sequence[Any]) -> None:
         if rows:

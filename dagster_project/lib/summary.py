@@ -19,6 +19,7 @@ from rich.text import Text
 
 from dagster_project.lib.attention import LAST_DAY, concerns, what_then
 from dagster_project.lib.contracts import load_settings
+from dagster_project.lib.landing import is_there
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version
@@ -112,7 +113,7 @@ def show_refused(
     new: Sequence[FileEntry], earlier: Sequence[FileEntry], landing: Path
 ) -> RenderableType | None:
     """New refused files, and earlier ones that still lie there, and why; None without any."""
-    still = [e for e in earlier if (landing / e.shop_id / e.dataset / e.file_name).exists()]
+    still = [e for e in earlier if is_there(landing / e.shop_id / e.dataset / e.file_name)]
     rows = sorted((e.shop_id, e.dataset, e.message) for e in (*new, *still))
     if not rows:
         return None
