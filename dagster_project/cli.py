@@ -190,7 +190,7 @@ def retract(
     shop: Annotated[str, typer.Option(help="All files of this shop_id in place of one.")] = "",
     data_dir: DataDirOption = None,
 ) -> None:
-    """Take a wrongly loaded file back out of every figure; the next run publishes without it."""
+    """Take a wrongly loaded file, or a shop that is to go, back out of every figure, for good."""
     from dagster_project.lib.database import one_run_at_a_time
     from dagster_project.lib.ledger import Ledger
 
@@ -204,10 +204,8 @@ def retract(
         if not data.ledger.exists():
             raise ConfigurationError(f"Nothing was ever loaded into {data.root}.")
         with one_run_at_a_time(data.lock, wait=False), Ledger.open(data.ledger) as ledger:
-            if shop:
-                found = ledger.retract_shop(shop, ledger.next_moment())
-            else:
-                found = ledger.retract(file_id, ledger.next_moment())
+            now = ledger.next_moment()
+            found = ledger.retract_shop(shop, now) if shop else ledger.retract(file_id, now)
         if shop and not found:
             raise ConfigurationError(f"No file of {printable(shop)} is loaded.")
         if not shop and len({entry.file_id for entry in found}) != 1:

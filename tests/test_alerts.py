@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -14,6 +15,7 @@ from dagster_project.lib import after_run
 from dagster_project.lib.after_run import TRIES, _alert, follow_up
 from dagster_project.lib.alerts import RunEnd, find_alerts, message_of
 from dagster_project.lib.errors import BusyError
+from dagster_project.lib.landing import MOST_STRAYS
 from dagster_project.lib.ledger import FileEntry, Ledger, QualityResult
 from dagster_project.lib.metrics import CHAT_RATE
 from dagster_project.lib.paths import DataDir
@@ -228,6 +230,33 @@ def test_a_file_refused_long_ago_is_told_only_while_it_lies_there(
     path.parent.mkdir(parents=True)
     path.touch()
     assert len(tell(data, ledger, None)) == 1
+
+
+def test_a_failed_run_is_told_also_where_nobody_may_look_into_the_landing_folder(
+    data: DataDir, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.commit_batch([entry(status="refused", message="has no header")], [])
+    (data.landing / "stranger").mkdir(parents=True)
+
+    def deny(look: str) -> None:
+        usual = getattr(Path, look)
+
+        def look_elsewhere(path: Path, **options: Any) -> Any:
+            if path.is_relative_to(data.landing):
+                raise PermissionError(path)
+            return usual(path, **options)
+
+        monkeypatch.setattr(Path, look, look_elsewhere)
+
+    for look in ("stat", "lstat", "iterdir"):
+        deny(look)
+    assert tell(data, ledger, None, failed("1", "ingest: no")) == ["run_failed  ingest: no"]
+
+
+def test_of_many_strays_each_is_told(data: DataDir, ledger: Ledger) -> None:
+    for number in range(MOST_STRAYS + 2):
+        (data.landing / f"s{number}").mkdir(parents=True)
+    assert len(tell(data, ledger, None)) == MOST_STRAYS + 2
 
 
 def test_a_folder_of_no_shop_is_told_once(data: DataDir, ledger: Ledger) -> None:

@@ -521,6 +521,16 @@ def test_settings_file_that_is_wrong_is_told_by_file_row_and_column(tmp_path: Pa
     assert_tells(result, 2, "metric_settings.csv, row 2", "valid_from", "First day on which")
 
 
+def test_wrong_shops_csv_is_told_also_while_another_program_holds_the_ledger(
+    tmp_path: Path,
+) -> None:
+    root = data_dir(tmp_path / "d")
+    (root / "shops.csv").write_text("nonsense\n")
+    with held_for_writing(root / "ledger.duckdb"):
+        result = feedback_here("run", "--data-dir", root)
+    assert_tells(result, 2, "shops.csv: the header lacks shop_id")
+
+
 def test_second_run_at_once_is_told_to_wait(tmp_path: Path) -> None:
     root = data_dir(tmp_path / "d")
     with one_run_at_a_time(root / "run.lock"):

@@ -557,6 +557,8 @@ def test_nothing_but_what_belongs_to_no_shop_is_an_error_until_something_was_fou
     with pytest.raises(ConfigurationError, match=r"^landing/no-shop is no shop of shops\.csv"):
         store.ingest()
     loaded = store.drop([product()], shop="thai")
+    with Ledger.open(store.data.ledger) as ledger:
+        assert ingest_module.ingest(store.data, ledger, growing={loaded}).files == ()
     assert [e.shop_id for e in store.ingest()] == ["thai"]
     loaded.unlink()
     assert store.ingest() == []

@@ -87,7 +87,7 @@ def ingest(
 
 def _require_shops_of(known: Iterable[FileEntry], shops: dict[str, Shop]) -> None:
     """Without its line a loaded shop has rows but neither targets nor days that are covered."""
-    loaded = {entry.shop_id for entry in known if entry.status in ("loaded", "withdrawn")}
+    loaded = {entry.shop_id for entry in known if entry.may_count}
     if lost := sorted(loaded - set(shops)):
         raise ConfigurationError(
             f"shops.csv lacks the line of {', '.join(map(printable, lost))}, whose exports are "
@@ -137,7 +137,7 @@ def _is_news(file: LandingFile, entry: FileEntry, shop: Shop, owner: str | None)
     if entry.status == "refused":
         return entry.reader != reader_version(file, shop, owner)
     _, stamp = _rank(file)
-    return entry.status in ("loaded", "withdrawn") and stamp > (entry.exported_at or datetime.min)
+    return entry.may_count and stamp > (entry.exported_at or datetime.min)
 
 
 def _chunks(files: list[LandingFile]) -> Iterator[list[LandingFile]]:

@@ -176,6 +176,11 @@ class FileEntry:
     reader: str
     ingested_at: datetime
 
+    @property
+    def may_count(self) -> bool:
+        """Whether its rows count, now or once no rule holds the file back."""
+        return self.status in ("loaded", "withdrawn")
+
 
 @dataclass(frozen=True)
 class Reject:
@@ -582,19 +587,17 @@ class Ledger:
 
     def retract(self, file_id_prefix: str, retracted_at: datetime) -> list[FileEntry]:
         """Take the files whose id begins with the prefix out of every figure, for good."""
-        found = [e for e in self._files_in_use() if e.file_id.startswith(file_id_prefix)]
+        files = self.current_files()
+        found = [e for e in files if e.may_count and e.file_id.startswith(file_id_prefix)]
         if len({entry.file_id for entry in found}) == 1:
             self._retract(found, retracted_at)
         return found
 
     def retract_shop(self, shop_id: str, retracted_at: datetime) -> list[FileEntry]:
         """Take all files of a shop out of every figure, for good; the same bytes of others stay."""
-        found = [entry for entry in self._files_in_use() if entry.shop_id == shop_id]
+        found = [e for e in self.current_files() if e.may_count and e.shop_id == shop_id]
         self._retract(found, retracted_at)
         return found
-
-    def _files_in_use(self) -> list[FileEntry]:
-        return [e for e in self.current_files() if e.status in ("loaded", "withdrawn")]
 
     def _retract(self, entries: Sequence[FileEntry], retracted_at: datetime) -> None:
         if entries:
