@@ -367,6 +367,29 @@ def test_file_that_breaks_a_rule_is_withdrawn_and_the_rest_published(
     assert of_the_file() == ([("loaded",)], 60)
 
 
+def test_file_named_after_a_day_to_come_counts_once_it_has_its_right_name(
+    published: Published, tmp_path: Path
+) -> None:
+    data = published.copy(tmp_path)
+    right = drop_order(data, SHOP, "577999999999999999", "15/10/2026")
+    wrong = right.rename(right.with_name("All order-2099-11-01-08_00.csv"))
+    drop_order(data, OTHER, "577999999999999998", "15/10/2026")
+    late = "select file_name, status from files where file_name like '%20__-11-%' order by all"
+    done = run(data)
+    assert done.code == 0, done.output
+    withdrawn = f"Withdrawn: {SHOP}/orders {sha256(wrong)[:12]}"
+    flat = " ".join(done.output.split())
+    assert f"files_are_not_of_the_future is broken. {withdrawn}" in flat
+    assert (wrong.name, "withdrawn") in read(data, late)
+    delivered = f"select sum(delivered_orders) from shop_metrics_daily where shop_id = '{SHOP}'"
+    without = read(data, delivered)
+    wrong.rename(right)
+    done = run(data)
+    assert done.code == 0, done.output
+    assert {status for _, status in read(data, late)} == {"loaded"}, done.output
+    assert read(data, delivered) > without
+
+
 def test_shop_that_breaks_a_rule_stays_as_it_was_until_it_is_right(
     published: Published, tmp_path: Path
 ) -> None:

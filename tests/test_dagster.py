@@ -57,7 +57,7 @@ def test_definitions_load_without_a_call_to_dbt(manifest: None) -> None:
         "import os, subprocess\n"
         "class NoDbt(subprocess.Popen):\n"
         "    def __init__(self, program, *arguments, **options):\n"
-        "        assert os.path.basename(program[0]) != 'dbt', program\n"
+        "        assert 'dbt' not in str(program), program\n"
         "        super().__init__(program, *arguments, **options)\n"
         "subprocess.Popen = NoDbt\n"
         "import dagster_project.definitions\n"
@@ -317,6 +317,22 @@ def test_pools_have_one_slot_unless_told_otherwise(tmp_path: Path) -> None:
         assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
         assert instance.root_directory == str(tmp_path / "dagster")
         assert not instance.telemetry_enabled
+
+
+def test_models_are_built_together_or_not_at_all(manifest: None, tmp_path: Path) -> None:
+    from dagster_project.definitions import defs
+
+    prepare_instance(DataDir(tmp_path))
+    key = dg.AssetKey(["marts", "shop_metrics_daily"])
+    job = defs.resolve_implicit_job_def_def_for_assets([key])
+    assert job
+    with dg.DagsterInstance.get() as instance:
+        done = job.execute_in_process(
+            instance=instance, raise_on_error=False, asset_selection=[key]
+        )
+    assert not done.success
+    failures = [e.step_failure_data.error for e in done.filter_events(lambda e: e.is_step_failure)]
+    assert ["Materialize all of them" in str(failure) for failure in failures] == [True]
 
 
 # --- one run at a time ------------------------------------------------------------------------

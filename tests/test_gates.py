@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import ANY
@@ -209,6 +209,11 @@ def swapped_file(raw: RawData, before_created: int, after: int, undelivered: int
         raw.orders("a", [number], delivered_time=delivered_time, _file_id="swapped")
 
 
+def days_ahead(days: int) -> datetime:
+    """The end of a day after today, in UTC."""
+    return datetime.combine(datetime.now(UTC).date() + timedelta(days), time(23, 59, 59))
+
+
 RAW_FAULTS: dict[str, Fault] = {
     "chats_say_who_began": Fault(
         lambda raw: raw.chat(conversation_id="odd", initiated_by="shop"),
@@ -230,6 +235,11 @@ RAW_FAULTS: dict[str, Fault] = {
         lambda raw: raw.complaints("a", [5], complaint_id="early", resolved_at=IMPOSSIBLE),
         1,
         {"shop_id": "a", "complaint_id": "early", "_file_id": "a-complaints", "_row_number": ANY},
+    ),
+    "files_are_not_of_the_future": Fault(
+        lambda raw: raw.file("a", "reviews", file_id="early", exported_at=days_ahead(2)),
+        1,
+        {"shop_id": "a", "dataset": "reviews", "_file_id": "early", "exported_at": ANY},
     ),
     "files_are_readable": Fault(
         lambda raw: raw.file("a", "reviews", file_id="bad", status="refused", exported_at=None),
@@ -370,6 +380,7 @@ def test_raw_rule_closes_on_its_fault(raw: RawData, rule: str) -> None:
 
 
 AT_THE_LIMIT: dict[str, Callable[[RawData], object]] = {
+    "files_are_not_of_the_future": lambda raw: raw.file("a", "reviews", exported_at=days_ahead(1)),
     "files_have_few_rejected_rows": lambda raw: raw.file("a", "returns", rows_rejected=10),
     "files_of_orders_are_up_to_date": lambda raw: raw.sql(
         "update raw.files set exported_at = timestamp '2026-03-28 20:00' where shop_id = 'b'"

@@ -43,6 +43,19 @@ def test_sample_is_the_same_for_a_seed_and_has_of_every_kind() -> None:
     assert {m.kind for m in chosen} == set(KINDS)
 
 
+def test_mutants_that_are_explained_can_still_be_made() -> None:
+    of_readme = re.findall(
+        r"^\| (\S+\.sql):\d+ (.+?) \| [^|]+ \|$", mutate_sql.README.read_text(), re.M
+    )
+    made = [(re.sub(r":\d+$", "", where), words) for where, words in (
+        str(mutant).replace("|", r"\|").split(" ", 1) for mutant in mutants()
+    )]  # fmt: skip
+    assert len(of_readme) > 5
+    assert set(of_readme) <= set(made)
+    assert any(mutant.is_explained for mutant in mutants())
+    assert not all(mutant.is_explained for mutant in mutants())
+
+
 @pytest.mark.slow
 def test_a_fault_put_into_a_macro_is_noticed() -> None:
     killed_by = mutate_sql.killer(

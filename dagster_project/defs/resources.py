@@ -117,6 +117,10 @@ class Dbt(DbtCliResource):  # type: ignore[misc]
 
 RESOURCES = {
     "data": DataDirectory(root=str(DataDir.default().root)),
-    # the dbt of this environment, whatever is on PATH
-    "dbt": Dbt(project_dir=dbt_project, dbt_executable=str(Path(sys.executable).with_name("dbt"))),
+    "dbt": Dbt(
+        project_dir=dbt_project,
+        profiles_dir=DBT_DIR,
+        dbt_executable=sys.executable,
+        global_config_flags=["-P", "-m", "dagster_project.dbt_beside_warehouse"],
+    ),
 }

@@ -18,6 +18,7 @@ from dagster_project.defs.resources import (
     dbt_project,
     tried_again_when_busy,
 )
+from dagster_project.lib.errors import ConfigurationError
 from dagster_project.lib.increments import begin_models, settle_models
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.warehouse import open_warehouse
@@ -52,7 +53,16 @@ class Translator(DagsterDbtTranslator):  # type: ignore[misc]
 def dbt_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, data: DataDirectory
 ) -> Iterator[Any]:
-    """Build the models and run their data tests; unit tests and exposures belong to development."""
+    """Build the models and run their data tests; unit tests and exposures belong to development.
+
+    Raises ConfigurationError when only some are asked for: an increment takes all of them to the
+    same files.
+    """
+    if context.is_subset:
+        raise ConfigurationError(
+            "The models are built together: some alone would stand for other files than the rest. "
+            "Materialize all of them."
+        )
     os.environ["FEEDBACK_WAREHOUSE"] = str(data.paths.warehouse)
     with tried_again_when_busy():
         with Ledger.open(data.paths.ledger) as ledger:

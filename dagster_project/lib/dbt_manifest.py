@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dagster_project.lib.database import one_run_at_a_time
 from dagster_project.lib.errors import FeedbackError
-from dagster_project.lib.paths import DBT_DIR
+from dagster_project.lib.paths import DBT_DIR, DataDir
 from dagster_project.lib.warehouse import code_version
 
 _TARGET = DBT_DIR / "target"
@@ -21,7 +21,8 @@ def ensure_manifest(target: Path = _TARGET) -> None:
     """Parse the dbt project unless its manifest is up to date; raises FeedbackError.
 
     Built on demand by the command line and the tests, never when definitions are imported; where
-    several runs begin at once, of whatever data directories, by one of them.
+    several runs begin at once, of whatever data directories, by one of them. The builds of them all
+    begin from this parse: the path of the database is the one of dbt_beside_warehouse.
     """
     version = code_version()
     built_from = target / "built_from"
@@ -35,7 +36,11 @@ def ensure_manifest(target: Path = _TARGET) -> None:
                 *("parse", "--no-partial-parse", "--target-path", str(aside)),
             ],
             cwd=DBT_DIR,
-            env=dict(os.environ, DBT_PROFILES_DIR=str(DBT_DIR)),
+            env=dict(
+                os.environ,
+                DBT_PROFILES_DIR=str(DBT_DIR),
+                FEEDBACK_WAREHOUSE=DataDir.default().warehouse.name,
+            ),
             capture_output=True,
             text=True,
             check=False,

@@ -102,7 +102,8 @@ def _what_is_new(
     """Files not seen before; also those refused by an older reader, and known bytes exported later.
 
     An export without news has the bytes of the one before; its later name still says until when
-    the shop is covered. Of several names for the same bytes the latest export is taken.
+    the shop is covered. One that was withdrawn may be given the right time by any other name. Of
+    several names for the same bytes the latest export is taken.
     """
     latest: dict[tuple[str, str, str], LandingFile] = {}
     for file in files:
@@ -136,8 +137,12 @@ def _rank(file: LandingFile) -> tuple[bool, datetime]:
 def _is_news(file: LandingFile, entry: FileEntry, shop: Shop, owner: str | None) -> bool:
     if entry.status == "refused":
         return entry.reader != reader_version(file, shop, owner)
-    _, stamp = _rank(file)
-    return entry.may_count and stamp > (entry.exported_at or datetime.min)
+    stamp = exported_at(file.path.name)
+    if stamp is None:
+        return False
+    if entry.status == "withdrawn":  # for its stamp, perhaps
+        return stamp != entry.exported_at
+    return entry.may_count and (entry.exported_at is None or stamp > entry.exported_at)
 
 
 def _chunks(files: list[LandingFile]) -> Iterator[list[LandingFile]]:

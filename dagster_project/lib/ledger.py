@@ -95,7 +95,9 @@ from files as f
 left join (select distinct file_id, shop_id, dataset from retractions) as r
     using (file_id, shop_id, dataset)
 left join (
-    select w.file_id, w.shop_id, w.dataset, 'breaks the rule ' || min(w.rule) as message
+    select
+        w.file_id, w.shop_id, w.dataset, 'breaks the rule ' || min(w.rule) as message,
+        max(w.withdrawn_at) as withdrawn_at
     from withdrawals as w
     where w.withdrawn_at > coalesce(
         (select max(reconsidered_at) from reconsiderations), timestamptz '1970-01-01 00:00:00+00'
@@ -116,7 +118,9 @@ left join (
                 )
         )
     group by w.file_id, w.shop_id, w.dataset
-) as w using (file_id, shop_id, dataset)
+) as w
+    on w.file_id = f.file_id and w.shop_id = f.shop_id and w.dataset = f.dataset
+    and w.withdrawn_at > f.ingested_at  -- not of what was read again since
 qualify row_number() over (
     partition by f.shop_id, f.dataset, f.file_id order by f.ingested_at desc, f.batch_id desc
 ) = 1;
