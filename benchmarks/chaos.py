@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -240,12 +240,12 @@ def readers(data: DataDir, row: Row, kinds: tuple[str, ...] = READERS) -> Iterat
                 row.remarks += [f"{kind}: {error}" for error in found["errors"][:3]]
 
 
-def kill(world: World, kills: int, rng: random.Random) -> Row:
-    """SIGKILL at a random moment of each step in turn."""
+def kill(world: World, kills: int, rng: random.Random, steps: Sequence[str] = ()) -> Row:
+    """SIGKILL at a random moment of each step, or of these, in turn."""
     row = Row("SIGKILL at a random moment")
+    steps = steps or tuple(world.seconds)
     at: Counter[str] = Counter()
-    for number in range(kills):
-        step = list(world.seconds)[number % len(world.seconds)]
+    for number, step in enumerate(itertools.islice(itertools.cycle(steps), kills)):
         with world.trial() as trial, readers(trial.data, row, READERS[number % 4 :][:1]):
             process = trial.start()
             if step != "start":

@@ -17,7 +17,7 @@ def main() -> None:
     warehouse = Path(os.environ["FEEDBACK_WAREHOUSE"])
     os.chdir(warehouse.parent)
     os.environ["FEEDBACK_WAREHOUSE"] = warehouse.name
-    dbt = Path(sys.executable).with_name("dbt")  # of this environment, whatever is on PATH
+    dbt = str(Path(sys.executable).with_name("dbt"))  # of this environment, whatever is on PATH
     os.execv(dbt, [dbt, *sys.argv[1:]])  # noqa: S606 - our own environment's dbt
 
 

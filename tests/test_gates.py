@@ -848,6 +848,18 @@ def test_marts_without_an_as_of_date_close_the_gate(warehouse: Connection) -> No
     assert results["shop_days_are_complete"].failed_rows == 5
 
 
+@pytest.mark.parametrize("delivered_orders", [600, 38])
+def test_deliveries_at_the_limit_of_their_drift_still_pass(
+    warehouse: Connection, delivered_orders: int
+) -> None:
+    rule = "shop_deliveries_do_not_drift"
+    PUBLISH_FAULTS[rule].plant(warehouse)
+    shop_day(f"delivered_orders = {delivered_orders}", LAST_DAY)(warehouse)
+    assert rule not in closed_by(results_of(warehouse, SUITE_OF[rule]))
+    shop_day("delivered_orders = 37", LAST_DAY)(warehouse)
+    assert rule in closed_by(results_of(warehouse, SUITE_OF[rule]))
+
+
 def test_one_event_in_five_without_product_still_passes(warehouse: Connection) -> None:
     rule = "events_are_laid_at_a_product"
     PUBLISH_FAULTS[rule].plant(warehouse)
