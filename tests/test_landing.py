@@ -225,7 +225,6 @@ def test_nobody_waits_for_files_that_were_written_long_ago(
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waited"))
     age(put(tmp_path / "a-shop" / "orders" / "1.csv"), 60)
-    age(put(tmp_path / "a-shop" / "orders" / "from the future.csv"), -60)
     assert await_quiet(tmp_path, 2, 10) == set()
     assert await_quiet(tmp_path / "gone", 2, 10) == set()
 
@@ -242,6 +241,38 @@ def test_a_file_that_does_not_become_quiet_is_named(
     monkeypatch.setattr(time, "sleep", lambda _: growing.write_bytes(b"more"))
     age(put(tmp_path / "a-shop" / "orders" / "2.csv"), 60)
     assert await_quiet(tmp_path, 0.2, 0.4) == {growing}
+
+
+def test_a_file_with_a_time_in_the_future_is_watched_until_it_is_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = age(put(tmp_path / "a-shop" / "orders" / "1.csv"), -600)
+    waits: list[float] = []
+    sleep = time.sleep
+
+    def write_twice(seconds: float) -> None:
+        waits.append(seconds)
+        sleep(seconds)
+        if len(waits) in (3, 6):
+            path.write_bytes(b"x" * len(waits))
+            age(path, -600)
+
+    monkeypatch.setattr(time, "sleep", write_twice)
+    assert await_quiet(tmp_path, 0.2, 10) == set()
+    assert len(waits) > 6
+    assert await_quiet(tmp_path, 0.2, 0.1) == {path}
+
+
+def test_files_that_nobody_may_look_at_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "a-shop" / "orders" / "1.csv")
+
+    def lstat(_: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    assert await_quiet(tmp_path, 2, 10) == set()
 
 
 def test_a_file_that_was_written_to_or_taken_away_has_changed(tmp_path: Path) -> None:

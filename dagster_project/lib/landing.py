@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import os
 import re
 import stat
@@ -44,6 +43,11 @@ class FileState:
         """The state of a file now; raises FileNotFoundError."""
         found = path.stat()
         return cls(found.st_size, found.st_mtime_ns)
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since the last writing; below 0 where a clock ran ahead of this one's."""
+        return time.time() - self.written_at / 1e9
 
 
 @dataclass(frozen=True)
@@ -147,24 +151,36 @@ def is_there(path: Path) -> bool:
     return True
 
 
+def file_states(landing: Path) -> dict[Path, FileState]:
+    """How each file of the landing folder lies there, but for those that nobody may look at."""
+    states = {}
+    for path in landing.rglob("*"):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode):
+                states[path] = FileState(found.st_size, found.st_mtime_ns)
+    return states
+
+
 def await_quiet(landing: Path, quiet_seconds: float, patience_seconds: float) -> set[Path]:
-    """Wait until nothing was written for so long; returns what is still written to after that."""
+    """Wait until nothing was written for so long; returns what is still written to after that.
+
+    A file with a time in the future, from a share whose clock runs ahead, is watched for so long.
+    """
     until = time.monotonic() + patience_seconds
+    seen_at: dict[tuple[Path, FileState], float] = {}
     while True:
-        fresh = {path for path in landing.rglob("*") if _age_seconds(path) < quiet_seconds}
-        if not fresh or time.monotonic() >= until:
+        fresh = set()
+        now = time.monotonic()
+        for path, state in file_states(landing).items():
+            age = state.age_seconds
+            if age < 0:
+                age = now - seen_at.setdefault((path, state), now)
+            if age < quiet_seconds:
+                fresh.add(path)
+        if not fresh or now >= until:
             return fresh
         time.sleep(min(quiet_seconds / 4, patience_seconds))
-
-
-def _age_seconds(path: Path) -> float:
-    """Seconds since a file was written to; endless for folders and for times in the future."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return math.inf
-    age = time.time() - found.st_mtime
-    return age if stat.S_ISREG(found.st_mode) and age >= 0 else math.inf
 
 
 def _folders(path: Path) -> Iterator[Path]:
