@@ -167,8 +167,36 @@ def test_of_many_strays_folders_and_then_files_are_named_and_the_rest_counted(
     first, *files, more = stray_words(tmp_path, SHOPS)
     assert first.startswith("landing/z-shop is no shop")
     assert [w.split()[0] for w in files] == [f"landing/{n:02}.csv" for n in range(MOST_STRAYS - 1)]
-    assert more == "2 more files or folders of landing/ belong to no shop."
+    assert more == "2 more files or folders of landing/ are passed over."
     assert len(strays(tmp_path, SHOPS)) == MOST_STRAYS + 2
+
+
+@pytest.mark.parametrize("look", ["iterdir", "lstat"])
+@pytest.mark.parametrize("folder", ["a-shop", "a-shop/orders", "a-shop/orders/2\n5"])
+def test_a_shops_folder_that_cannot_be_looked_into_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, look: str
+) -> None:
+    """Without the right to list it, or with that alone."""
+    put(tmp_path / folder / "1.csv")
+    put(tmp_path / "a-shop" / ".Trash" / "1.csv")
+    put(tmp_path / "b'; shop" / "orders" / "1.csv")
+    put(tmp_path / "no-shop" / "1.csv")
+    usual = getattr(Path, look)
+
+    def deny(path: Path) -> object:
+        shut = tmp_path / folder
+        if path.name == ".Trash" or (path if look == "iterdir" else path.parent) == shut:
+            raise PermissionError(13, "Permission denied", str(path))
+        return usual(path)
+
+    monkeypatch.setattr(Path, look, deny)
+    assert found(tmp_path) == [("b'; shop", "orders", "1.csv")]
+    shut, stray = strays(tmp_path, SHOPS)
+    assert (shut.name, stray.name) == (printable(folder), "no-shop")
+    assert shut.words == (
+        f"landing/{printable(folder)} cannot be looked into, so no file of it is loaded; "
+        "give the user who runs this the right to list and enter it."
+    )
 
 
 @pytest.mark.parametrize("error", [PermissionError, OSError])
