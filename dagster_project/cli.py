@@ -292,10 +292,9 @@ def publish(
     data = _data(data_dir)
     with _errors_for_people(Console(stderr=True)):
         version = require_current(data)
-        others = [s for s in read_shops(data.shops_csv).values() if s.shop_id != shop]
-        names = {name for s in others for name in (s.shop_id, s.shop_name)}
+        shops = read_shops(data.shops_csv)
         with writing_to(out):
-            counts = write_shop_publication(version, shop, names, out)
+            counts = write_shop_publication(version, shop, shops, out)
         _out().print(f"Wrote {sum(counts.values()):,} rows of {_plain(shop)} to {out}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -186,15 +187,21 @@ def test_shop_that_readers_never_saw_is_left_out(gate: Gate) -> None:
     assert told == "Frozen: new-shop, which readers never saw"
 
 
-def test_nothing_is_frozen_at_a_publication_that_is_damaged_or_of_other_code(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr("dagster_project.quality.containment.method_fingerprint", lambda _: "another")
-        assert gate.contain(MARTS_SUITE, [Offender(SHOP, "x", None)]) is None
+def test_nothing_is_frozen_at_a_publication_that_is_damaged_or_of_other_code(gate: Gate) -> None:
+    manifest = gate.data.published / "manifest.json"
+    sealed = manifest.read_text()
+    manifest.write_text(json.dumps(json.loads(sealed) | {"method": "another"}))
+    assert gate.contain(MARTS_SUITE, [Offender(SHOP, "x", None)]) is None
+    manifest.write_text(sealed)
     (gate.data.published / "parquet" / "files.parquet").unlink()
     assert gate.contain(MARTS_SUITE, [Offender(SHOP, "x", None)]) is None
     assert gate.ledger.frozen_shops("run-2") == set()
+
+
+def test_settings_saved_during_a_run_are_no_other_method_of_it(gate: Gate) -> None:
+    gate.data.settings.mkdir(exist_ok=True)
+    (gate.data.settings / "metric_settings.csv").write_text("saved\n")
+    assert gate.contain(MARTS_SUITE, [Offender(SHOP, "x", None)]) is not None
 
 
 def test_method_is_code_and_definitions_but_not_what_texts_mean(tmp_path: Path) -> None:

@@ -227,6 +227,17 @@ def test_sensor_sees_that_a_file_was_replaced(sensor: Sensor) -> None:
     assert isinstance(sensor.look(), dg.RunRequest)
 
 
+@pytest.mark.parametrize("name", ["1.csv", "caf\udce9.csv"])
+def test_sensor_is_not_held_up_by_a_time_in_the_future_or_a_name_that_is_no_text(
+    sensor: Sensor, name: str
+) -> None:
+    sensor.drop(name, "1", seconds_ago=-3600)
+    assert isinstance(sensor.look(), dg.RunRequest)
+    assert isinstance(sensor.look(), dg.SkipReason)
+    sensor.drop("new.csv", "1", seconds_ago=5)
+    assert sensor.look() == dg.SkipReason("The newest file may still be growing.")
+
+
 def test_sensor_looks_while_a_run_is_at_work(sensor: Sensor, tmp_path: Path) -> None:
     with one_run_at_a_time(DataDir(tmp_path).lock):
         assert isinstance(sensor.look(), dg.SkipReason)

@@ -64,7 +64,7 @@ def test_what_an_owner_gets_is_described(published: Published, tmp_path: Path) -
     version = current(published.data)
     assert version
     shop_id, _ = min(published.truth.daily)
-    tables = write_shop_publication(version, shop_id, (), tmp_path / "out")
+    tables = write_shop_publication(version, shop_id, {}, tmp_path / "out")
     assert comments(tmp_path / "out" / "marts.duckdb") == described(*tables)
 
 

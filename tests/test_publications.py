@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,7 @@ from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version, current, find, read_manifest, versions
 from dagster_project.lib.publish import catch_up, publish, roll_back
 from dagster_project.lib.published_version import MARTS
-from dagster_project.lib.shop_publication import write_shop_publication
+from dagster_project.lib.shop_publication import _mask, write_shop_publication
 from dagster_project.lib.shops import read_shops
 from dagster_project.lib.warehouse import _published_shops
 from tests.support import Published, feedback, held_for_writing
@@ -319,7 +320,13 @@ def test_owner_gets_all_of_the_shop_and_nothing_of_the_others(
     shops = read_shops(data.shops_csv)
     version = current(data)
     assert version is not None
-    for shop_id in shops:
+    *known, _ = shops.values()  # the last one loses its line
+    lines = data.shops_csv.read_text().splitlines(keepends=True)
+    data.shops_csv.write_text("".join(lines[:-1]))
+    for shop_id, shop in shops.items():
+        names_of_all = shops.keys() | {s.shop_name for s in known}
+        hidden = names_of_all - {shop_id, shop.shop_name}
+        plant(hidden, shop_id, version.folder / "marts.duckdb")
         out = tmp_path / "owner" / shop_id
         done = feedback(
             "publish", "--shop", shop_id, "--out", str(out), "--data-dir", str(data.root)
@@ -343,12 +350,29 @@ def test_owner_gets_all_of_the_shop_and_nothing_of_the_others(
                     )
                     cells = con.execute(f"from {own}").fetchall()
                     assert all(row[names(con, own).index("shop_id")] == shop_id for row in cells)
+                    shown = str(cells).casefold()
+                    assert not [name for name in hidden if name.casefold() in shown], own
         content = b"".join(p.read_bytes() for p in out.rglob("*") if p.is_file())
         assert shop_id.encode() in content
-        for other in shops.values():
-            if other.shop_id != shop_id:
-                assert other.shop_id.encode() not in content
-                assert other.shop_name.encode() not in content
+        assert not [name for name in hidden if name.encode() in content]
+
+
+def plant(names: Iterable[str], shop_id: str, marts: Path) -> None:
+    """Put names into the texts of a shop's files, as people call files and folders."""
+    text = " ".join(
+        f"{name}-returns-2026-03-02.csv returns_{name}_20260302.csv orders-{name.upper()}.csv"
+        for name in names
+    )
+    with connect(marts) as con:
+        for table, columns in {
+            "files": ("dataset", "file_name", "message"),
+            "rejected_rows": ("source_file", "message"),
+        }.items():
+            planted = ", ".join(f"{column} = $text" for column in columns)
+            con.execute(
+                f"update {table} set {planted} where shop_id = $shop_id",
+                {"text": text, "shop_id": shop_id},
+            )
 
 
 def names(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
@@ -358,14 +382,14 @@ def names(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
 def test_texts_that_name_another_shop_are_masked(data: DataDir, tmp_path: Path) -> None:
     version = current(data)
     assert version is not None
-    shops = sorted(read_shops(data.shops_csv))
-    mine, other = shops[0], shops[1]
+    shops = read_shops(data.shops_csv)
+    mine, other, *_ = sorted(shops)
     with connect(version.folder / "marts.duckdb") as con:
         con.execute(
             "update files set message = ?, file_name = ? where shop_id = ?",
             [f"has the bytes of a file of {other}; see {mine}", f"{other.upper()} all.csv", mine],
         )
-    write_shop_publication(version, mine, {other, ""}, tmp_path / "out")
+    write_shop_publication(version, mine, shops, tmp_path / "out")
     with connect(tmp_path / "out" / "marts.duckdb", read_only=True) as con:
         found = con.execute("select distinct message, file_name from files").fetchall()
     assert found == [
@@ -373,13 +397,35 @@ def test_texts_that_name_another_shop_are_masked(data: DataDir, tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("shop-b-returns-2026-03-02.csv", "[…]-returns-2026-03-02.csv"),
+        ("returns_SHOP-B_20260302.csv", "returns_[…]_20260302.csv"),
+        ("shop-b.csv, orders-shop-b.csv", "[…].csv, orders-[…].csv"),
+        ("shop-b-2, shop-b-20, shop-b-2-7", "shop-b-2, […]-20, […]"),
+        ("workshop-b.csv, shop-bé.csv", "workshop-b.csv, […]é.csv"),
+        ("คืนขนมไทย.csv", "คืน[…].csv"),
+        ("Snacks_Snacks & Co_2-x-1", "[…]_Snacks & Co_2-[…]"),
+    ],
+)
+def test_names_of_others_are_masked_but_where_they_are_part_of_ones_own(
+    text: str, shown: str
+) -> None:
+    own = {"shop-b-2", "Snacks & Co"}
+    others = {"shop-b", "shop-b-2-7", "ขนมไทย", "Snacks", "x-1", ""}
+    assert _mask(own, others)(text) == shown.replace("[…]", "[another shop]")
+    assert _mask(own, {""})(text) == text
+    assert _mask({""}, ())(text) == text
+
+
 def test_owner_copy_needs_a_known_shop_and_a_new_folder(data: DataDir, tmp_path: Path) -> None:
     version = current(data)
     assert version is not None
     with pytest.raises(ConfigurationError, match="has nothing of nobody"):
-        write_shop_publication(version, "nobody", (), tmp_path / "out")
+        write_shop_publication(version, "nobody", {}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").write_text("a")
     with pytest.raises(ConfigurationError, match="is not empty"):
-        write_shop_publication(version, "nobody", (), tmp_path / "full")
+        write_shop_publication(version, "nobody", {}, tmp_path / "full")

@@ -512,6 +512,14 @@ def test_refuses_a_warehouse_that_another_run_made_ready(data: DataDir) -> None:
     assert what_readers_see(data) == before
 
 
+def test_method_is_that_of_the_settings_that_were_loaded(data: DataDir) -> None:
+    """Not of a file that was saved while dbt ran."""
+    loaded = (read_manifest(data) or {})["method"]
+    data.settings.mkdir(exist_ok=True)
+    (data.settings / "metric_settings.csv").write_text("saved\n")
+    assert publish_again(data)["method"] == loaded
+
+
 # --- history ----------------------------------------------------------------------------------
 
 RESTATEMENTS = "select * exclude (publication_id) from restatements order by all"

@@ -18,7 +18,7 @@ from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import current
 from dagster_project.lib.shop_publication import write_shop_publication
-from dagster_project.lib.shops import read_shops
+from dagster_project.lib.shops import Shop, read_shops
 from tests.support import ORDER_HEADER, RETURN_HEADER, run_pipeline, write_csv
 
 pytestmark = pytest.mark.slow
@@ -117,7 +117,8 @@ def test_a_run_sends_nothing_of_users_as_sql(
     marts = run_pipeline(data.root, date(2026, 3, 1))
     version = current(data)
     assert version is not None
-    write_shop_publication(version, SHOP, {f"{MARK}%"}, tmp_path / "owner")
+    others = {name: Shop(name, name, "TH", "UTC", "THB") for name in (f"{MARK}%", f"{MARK}')--")}
+    write_shop_publication(version, SHOP, others, tmp_path / "owner")
     now = datetime(2026, 3, 30, tzinfo=UTC)
     write_digest(version, read_shops(data.shops_csv), now, now.date(), tmp_path / "digest")
     with Ledger.open(data.ledger) as ledger:

@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import time
 
 import dagster as dg
 
 from dagster_project.defs.resources import DataDirectory
+from dagster_project.lib.landing import file_states
 
 _SETTLED_SECONDS = 60
 
@@ -30,15 +30,14 @@ def new_landing_files(
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for a run when the landing folder has changed and no file in it is still growing."""
     digest = hashlib.sha256()
-    newest = 0.0
-    for path in sorted(data.paths.landing.glob("*/*/*")):
-        stat = path.lstat()
-        newest = max(newest, stat.st_mtime)
-        digest.update(f"{path}\n{stat.st_size}\n{stat.st_mtime_ns}\n".encode())
+    states = file_states(data.paths.landing)
+    for path, state in sorted(states.items()):
+        digest.update(os.fsencode(path) + f"\n{state.size}\n{state.written_at}\n".encode())
     seen = digest.hexdigest()
-    if seen == context.cursor or not newest:
+    if seen == context.cursor or not states:
         return dg.SkipReason("No new files in the landing folder.")
-    if time.time() - newest < _SETTLED_SECONDS:
+    # of a time in the future nothing follows; the run itself watches such files
+    if any(0 <= state.age_seconds < _SETTLED_SECONDS for state in states.values()):
         return dg.SkipReason("The newest file may still be growing.")
     context.update_cursor(seen)
     return dg.RunRequest(run_key=seen)

@@ -205,7 +205,7 @@ def _refused_files(data: DataDir, ledger: Ledger, now: datetime) -> Iterator[Ale
 
 
 def _strays(data: DataDir) -> list[Alert]:
-    """What lies in the landing folder and belongs to no shop."""
+    """What lies in the landing folder and is passed over."""
     shops = _shops(data)
     found = strays(data.landing, shops) if shops else []
     return [Alert(Event("file_refused", "", stray.name), stray.words) for stray in found]

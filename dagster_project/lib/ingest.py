@@ -52,7 +52,7 @@ def ingest(
     Files that are `growing`, or change while they are read, are left for the next run.
 
     Raises ConfigurationError when `shops.csv` is wrong or lacks a shop that was loaded, and when
-    nothing was ever found but what belongs to no shop: a slip of the first set-up. A file that
+    nothing was ever found but what is passed over: a slip of the first set-up. A file that
     cannot be used is recorded as refused and the others go on.
     """
     shops = read_shops(data.shops_csv)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import os
 import re
 import stat
@@ -45,6 +44,11 @@ class FileState:
         found = path.stat()
         return cls(found.st_size, found.st_mtime_ns)
 
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since the last writing; below 0 where a clock ran ahead of this one's."""
+        return time.time() - self.written_at / 1e9
+
 
 @dataclass(frozen=True)
 class LandingFile:
@@ -75,7 +79,10 @@ class LandingFile:
 
 @dataclass(frozen=True)
 class Stray:
-    """What lies in the landing folder and belongs to no shop: its name, what it is, the way out."""
+    """What a run passes over in the landing folder, as it belongs to no shop or cannot be seen.
+
+    Its name, and in words what it is and the way out.
+    """
 
     name: str
     words: str
@@ -86,29 +93,29 @@ def find_files(landing: Path, shops: dict[str, Shop]) -> Iterator[LandingFile]:
 
     Symbolic links, devices and the like are passed over, and so are names of unfinished downloads.
     """
-    if not landing.is_dir():
-        return
-    for shop_dir in sorted(_folders(landing)):
-        if shop_dir.name not in shops:
-            continue
-        for path in sorted(shop_dir.rglob("*")):
-            inside = path.relative_to(shop_dir)
-            if path.is_symlink() or not path.is_file() or any(map(_is_litter, inside.parts)):
-                continue
-            dataset = printable(inside.parent.as_posix())
+    for shop_dir in _shop_folders(landing, shops):
+        files, _ = _look_into(shop_dir)
+        for path in sorted(files):
+            dataset = printable(path.relative_to(shop_dir).parent.as_posix())
             with contextlib.suppress(FileNotFoundError):  # taken away again
                 state = FileState.of(path)
                 yield LandingFile(path, shop_dir.name, dataset, _file_id(path), state)
 
 
 def strays(landing: Path, shops: dict[str, Shop]) -> list[Stray]:
-    """What belongs to no shop and is left where it lies, folders first.
+    """Folders of shops that cannot be looked into, then what belongs to no shop, folders first.
 
     None where the landing folder cannot be listed: a run cannot load from it then, and says so.
     """
     with contextlib.suppress(OSError):
+        shut = [
+            p for folder in _shop_folders(landing, shops) for p in sorted(_look_into(folder)[1])
+        ]
         found = (path for path in landing.iterdir() if _is_stray(path, shops))
-        return [_stray(path) for path in sorted(found, key=lambda path: (path.is_file(), path))]
+        return [
+            *(_shut(path.relative_to(landing)) for path in shut),
+            *(_stray(path) for path in sorted(found, key=lambda path: (path.is_file(), path))),
+        ]
     return []
 
 
@@ -116,7 +123,7 @@ def stray_words(landing: Path, shops: dict[str, Shop]) -> list[str]:
     """The words of all strays; of many those of the first, and how many more there are."""
     words = [stray.words for stray in strays(landing, shops)]
     if more := len(words[MOST_STRAYS:]):
-        words[MOST_STRAYS:] = [f"{more} more files or folders of landing/ belong to no shop."]
+        words[MOST_STRAYS:] = [f"{more} more files or folders of landing/ are passed over."]
     return words
 
 
@@ -124,6 +131,15 @@ def _is_stray(path: Path, shops: dict[str, Shop]) -> bool:
     if path.is_symlink() or _is_litter(path.name):
         return False
     return path.name not in shops if path.is_dir() else path.is_file()
+
+
+def _shut(folder: Path) -> Stray:
+    name = printable(folder.as_posix(), 200)
+    return Stray(
+        name,
+        f"landing/{name} cannot be looked into, so no file of it is loaded; give the user who runs "
+        "this the right to list and enter it.",
+    )
 
 
 def _stray(path: Path) -> Stray:
@@ -147,28 +163,61 @@ def is_there(path: Path) -> bool:
     return True
 
 
+def file_states(landing: Path) -> dict[Path, FileState]:
+    """How each file of the landing folder lies there, but for those that nobody may look at."""
+    states = {}
+    for path in landing.rglob("*"):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode):
+                states[path] = FileState(found.st_size, found.st_mtime_ns)
+    return states
+
+
 def await_quiet(landing: Path, quiet_seconds: float, patience_seconds: float) -> set[Path]:
-    """Wait until nothing was written for so long; returns what is still written to after that."""
+    """Wait until nothing was written for so long; returns what is still written to after that.
+
+    A file with a time in the future, from a share whose clock runs ahead, is watched for so long.
+    """
     until = time.monotonic() + patience_seconds
+    seen_at: dict[tuple[Path, FileState], float] = {}
     while True:
-        fresh = {path for path in landing.rglob("*") if _age_seconds(path) < quiet_seconds}
-        if not fresh or time.monotonic() >= until:
+        fresh = set()
+        now = time.monotonic()
+        for path, state in file_states(landing).items():
+            age = state.age_seconds
+            if age < 0:
+                age = now - seen_at.setdefault((path, state), now)
+            if age < quiet_seconds:
+                fresh.add(path)
+        if not fresh or now >= until:
             return fresh
         time.sleep(min(quiet_seconds / 4, patience_seconds))
 
 
-def _age_seconds(path: Path) -> float:
-    """Seconds since a file was written to; endless for folders and for times in the future."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return math.inf
-    age = time.time() - found.st_mtime
-    return age if stat.S_ISREG(found.st_mode) and age >= 0 else math.inf
+def _shop_folders(landing: Path, shops: dict[str, Shop]) -> list[Path]:
+    found = landing.iterdir() if landing.is_dir() else ()
+    return sorted(p for p in found if p.name in shops and p.is_dir() and not p.is_symlink())
 
 
-def _folders(path: Path) -> Iterator[Path]:
-    return (p for p in path.iterdir() if p.is_dir() and not p.is_symlink() and p.name[0] != ".")
+def _look_into(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The files below a folder, without litter, and the folders that nobody may look into."""
+    files: list[Path] = []
+    shut: list[Path] = []
+    folders = [folder]
+    while folders:
+        inside = folders.pop()
+        try:
+            for path in inside.iterdir():
+                if _is_litter(path.name) or path.is_symlink():
+                    continue
+                if path.is_dir():
+                    folders.append(path)
+                elif path.is_file():
+                    files.append(path)
+        except PermissionError:  # Path.rglob would pass over it without a word
+            shut.append(inside)
+    return files, shut
 
 
 def _is_litter(name: str) -> bool:

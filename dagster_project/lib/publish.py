@@ -36,7 +36,6 @@ from dagster_project.lib.warehouse import (
     basis_fingerprint,
     code_version,
     inputs_fingerprint,
-    method_fingerprint,
     open_warehouse,
 )
 
@@ -65,7 +64,7 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
         counts = write_version(
             con, ledger, building, previous.folder if previous and is_intact else None, frozen
         )
-        as_of, inputs, basis = _run(con, data, ledger, run_id)
+        as_of, inputs, basis, method = _run(con, data, ledger, run_id)
     manifest: dict[str, Any] = {
         "publication_id": publication_id,
         "published_at": moment.isoformat(),
@@ -73,7 +72,7 @@ def publish(data: DataDir, ledger: Ledger, run_id: str) -> dict[str, Any]:
         "run_id": run_id,
         "as_of": as_of.isoformat() if as_of else None,
         "code_version": code_version(),
-        "method": method_fingerprint(data),
+        "method": method,
         "basis": basis,
         "inputs": inputs,
         "tables": counts,
@@ -145,18 +144,18 @@ def _record(ledger: Ledger, version: Version, restatements: pa.Table | None) -> 
 
 def _run(
     con: duckdb.DuckDBPyConnection, data: DataDir, ledger: Ledger, run_id: str
-) -> tuple[date | None, str, str]:
-    """The last metric day, and the fingerprints of all that it was computed from, and its basis."""
-    found = con.execute("select run_id, as_of, inputs, basis from raw.run").fetchone()
+) -> tuple[date | None, str, str, str]:
+    """The last metric day, and the fingerprints of all it was computed from, basis and method."""
+    found = con.execute("select run_id, as_of, inputs, basis, method from raw.run").fetchone()
     if found is None or found[0] != run_id:
         raise GateClosedError(
             "The warehouse was made ready by another run; run the whole job, not the last step."
         )
-    _, asked_as_of, inputs, basis = found
+    _, asked_as_of, inputs, basis, method = found
     if ledger.withdrawn_by(run_id) and basis == basis_fingerprint(data):
         inputs = inputs_fingerprint(data, ledger, asked_as_of)
     ((as_of,),) = con.execute("select max(as_of_date) from intermediate.int_parameters").fetchall()
-    return as_of, inputs, basis
+    return as_of, inputs, basis, method
 
 
 def _require_open_gates(ledger: Ledger, run_id: str) -> None:

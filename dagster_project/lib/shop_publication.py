@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import duckdb
@@ -17,22 +17,26 @@ from dagster_project.lib.published_version import (
     describe_publication,
     write_parquet,
 )
+from dagster_project.lib.shops import Shop
 from dagster_project.lib.sql import identifier, literal
 from dagster_project.lib.text import printable
 
 # `quality_results` counts the rows of all shops together; it stays with the agency.
 _TABLES = (*MARTS, "metric_restatements", "frozen_shops", "files", "rejected_rows")
-# Texts that may name another shop: a workbook of several, a refused file of the wrong one.
-_TEXTS = {"files": ("file_name", "message"), "rejected_rows": ("source_file", "message")}
+# Texts that may name another shop: a folder, a workbook of several, a file in the wrong place.
+_TEXTS = {
+    "files": ("dataset", "file_name", "message"),
+    "rejected_rows": ("source_file", "message"),
+}
 _HIDDEN = "[another shop]"
 
 
 def write_shop_publication(
-    version: Version, shop_id: str, other_names: Collection[str], out: Path
+    version: Version, shop_id: str, shops: Mapping[str, Shop], out: Path
 ) -> dict[str, int]:
     """Write what `version` has of a shop into the new folder `out`; returns the rows by table.
 
-    `other_names` are the ids and names of the other shops, which no text may have. Raises
+    No text names another shop, be it one of `shops` or one that `version` still has. Raises
     ConfigurationError when there is nothing of that shop or `out` is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -40,7 +44,6 @@ def write_shop_publication(
     with duckdb.connect(config=OFFLINE) as con:
         marts = literal(str(version.folder / "marts.duckdb"))
         con.execute(f"attach {marts} as everyone (read_only)")
-        con.create_function("hide_others", _mask(other_names), ["VARCHAR"], "VARCHAR")
         known = con.execute(
             "select table_name from duckdb_tables() where database_name = 'everyone'"
         ).fetchall()
@@ -57,6 +60,13 @@ def write_shop_publication(
         }
         if not any(counts.values()):
             raise ConfigurationError(f"The publication has nothing of {printable(shop_id)}.")
+        published = con.execute(
+            " union ".join(f"select shop_id {query}" for query in own.values())
+        ).fetchall()
+        names = {shop: {shop} for (shop,) in published}
+        names |= {shop.shop_id: {shop.shop_id, shop.shop_name} for shop in shops.values()}
+        mask = _mask(names.pop(shop_id), set().union(*names.values()))
+        con.create_function("hide_others", mask, ["VARCHAR"], "VARCHAR")
         (out / "parquet").mkdir(parents=True)
         attach_publication(con, out)
         for table, query in own.items():
@@ -76,11 +86,27 @@ def write_shop_publication(
     return counts
 
 
-def _mask(names: Collection[str]) -> Callable[[str], str]:
-    longest_first = sorted((name for name in names if name), key=len, reverse=True)
-    if not longest_first:
-        return lambda text: text
-    any_name = re.compile(
-        rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])", re.IGNORECASE
-    )
-    return lambda text: any_name.sub(_HIDDEN, text)
+def _mask(own: Collection[str], others: Collection[str]) -> Callable[[str], str]:
+    """Hides the names of others, but where they are part of a name of one's own."""
+    own_name, other_name = _any_of(own), _any_of(others)
+
+    def mask(text: str) -> str:
+        kept = [found.span() for found in own_name.finditer(text)]
+
+        def hidden(found: re.Match[str]) -> str:
+            is_own = any(a <= found.start() and found.end() <= b for a, b in kept)
+            return found[0] if is_own else _HIDDEN
+
+        return other_name.sub(hidden, text)
+
+    return mask
+
+
+def _any_of(names: Collection[str]) -> re.Pattern[str]:
+    """Finds names, the longest first, unless a Latin letter or digit goes on before or behind.
+
+    Letters of other scripts are no border: Thai and Chinese put no space between words.
+    """
+    longest_first = sorted(filter(None, names), key=len, reverse=True)
+    any_name = "|".join(map(re.escape, longest_first)) or "(?!)"
+    return re.compile(rf"(?<![a-z0-9])(?:{any_name})(?![a-z0-9])", re.IGNORECASE)

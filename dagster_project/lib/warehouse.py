@@ -68,6 +68,7 @@ RUN_TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             ),
             "inputs": ("VARCHAR", "Digest of all that the marts depend on."),
             "basis": ("VARCHAR", "Digest of what the marts depend on beside files."),
+            "method": ("VARCHAR", "Digest of how figures are computed: code and definitions."),
             "absorbed_as_of": (
                 "DATE",
                 "The last metric day of the models as they stand; null = they are built anew.",
@@ -161,6 +162,7 @@ def prepare_warehouse(
             "as_of": as_of,
             "inputs": inputs,
             "basis": basis,
+            "method": method_fingerprint(data),
             "absorbed_as_of": absorbed.as_of if absorbed else None,
         }
         _fill(con, "raw", "run", [run])
