@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from dagster_project.lib.database import connect
-from dagster_project.lib.errors import ConfigurationError, FeedbackError
+from dagster_project.lib.errors import ConfigurationError, DamagedError, FeedbackError
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version, current, find, read_manifest, versions
@@ -17,7 +17,7 @@ from dagster_project.lib.published_version import MARTS
 from dagster_project.lib.shop_publication import write_shop_publication
 from dagster_project.lib.shops import read_shops
 from dagster_project.lib.warehouse import _published_shops
-from tests.support import Published, feedback, held_for_writing
+from tests.support import Published, feedback, fingerprint, held_for_writing
 
 
 @pytest.fixture
@@ -246,6 +246,28 @@ def test_publication_whose_run_died_before_the_ledger_knew_is_caught_up(
     )
     with connect(version.folder / "marts.duckdb", read_only=True) as con:
         assert days == [(len(con.execute("from shop_metrics_daily").fetchall()), "sfrr")]
+
+
+def test_lost_or_older_ledger_is_told_before_anything_is_cleared(data: DataDir) -> None:
+    before = fingerprint(data.raw) | fingerprint(data.published)
+    older = data.ledger.read_bytes()
+    data.ledger.unlink()
+    done = feedback("run", "--data-dir", str(data.root))
+    assert done.code == 1
+    assert "ledger.duckdb is lost or older than publication" in done.output
+    assert "from one backup" in done.output
+    assert fingerprint(data.raw) | fingerprint(data.published) == before
+    data.ledger.write_bytes(older)
+    first = (read_manifest(data) or {})["publication_id"]
+    second = publish_again(data)
+    with Ledger.open(data.ledger) as ledger:  # also one that readers see no more
+        roll_back(data, ledger, first)
+        ledger.con.execute("delete from publications where publication_id = ?", [second])
+        catch_up(data, ledger)
+        manifest = data.published / "versions" / second / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"run_id": "', '"run_id": "of another'))
+        with pytest.raises(DamagedError, match=f"older than publication {second}"):
+            catch_up(data, ledger)
 
 
 def test_publication_that_a_retried_step_builds_on_is_on_record_first(
