@@ -6,6 +6,9 @@ import dataclasses
 import glob
 import hashlib
 import random
+import subprocess
+import sys
+import time
 import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -640,6 +643,7 @@ def test_litter_of_a_dead_run_is_cleared(store: Store) -> None:
         store.data.raw / "products" / "20250101T000000-abcdef.parquet",
         store.data.raw / "orders" / "20250101T000000-abcdef.parquet",
         store.data.tmp / "duckdb_temp_storage.tmp",
+        store.data.spill / "duckdb_temp_1_0_storage_DEFAULT-0.tmp",
     ]
     for path in litter:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -647,6 +651,24 @@ def test_litter_of_a_dead_run_is_cleared(store: Store) -> None:
     store.ingest()
     assert not any(path.exists() for path in litter)
     assert len(store.rows("products", "*")) == 1
+
+
+def test_what_a_killed_run_spilled_is_cleared(store: Store) -> None:
+    """DuckDB leaves it where it is when the warehouse is opened again."""
+    spill = (
+        "import sys, duckdb; c = duckdb.connect(sys.argv[1], config={'memory_limit': '100MB'}); "
+        "c.execute('create table t as select hash(range) as a, repeat(range::varchar, 9) as b '"
+        "'from range(3000000) order by a')"
+    )
+    with subprocess.Popen([sys.executable, "-c", spill, str(store.data.warehouse)]) as program:
+        deadline = time.monotonic() + 60
+        while not list(store.data.spill.glob("*storage*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        program.kill()
+    with open_warehouse(store.data.warehouse):
+        assert list(store.data.spill.glob("*storage*"))
+    store.ingest()
+    assert not store.data.spill.exists()
 
 
 def test_what_an_older_ledger_lost_is_no_litter_unless_it_can_be_read_again(store: Store) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import secrets
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -184,6 +185,7 @@ def _clear_litter(
     for path in data.tmp.glob("*"):
         if path.is_file():
             path.unlink()
+    shutil.rmtree(data.spill, ignore_errors=True)  # most often there is none
 
 
 def _require_other_copies(
