@@ -133,7 +133,7 @@ class Trial:
                 ).fetchall()
             }
         found = [*self.data.published.glob(".new-*"), *self.data.tmp.glob("*"), *root.glob("*.wal")]
-        found += self.data.published.glob("versions/.*")
+        found += [*self.data.published.glob("versions/.*"), *root.glob("*.duckdb.tmp")]
         found += (
             path
             for path in self.data.raw.glob("*/*")

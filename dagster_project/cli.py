@@ -93,7 +93,7 @@ def run(
 
 @app.command()
 def rebuild(data_dir: DataDirOption = None) -> None:
-    """Throw the warehouse away and make it anew from what was ever loaded."""
+    """Throw the warehouse away and make it anew from what was ever loaded; a rollback holds."""
     from dagster_project.lib.database import one_run_at_a_time
 
     data = _data(data_dir)
@@ -103,7 +103,7 @@ def rebuild(data_dir: DataDirOption = None) -> None:
     ):
         for path in (data.warehouse, data.warehouse.with_name(f"{data.warehouse.name}.wal")):
             path.unlink(missing_ok=True)
-    _run(data, full_refresh=True)
+    _run(data)
 
 
 @app.command()

@@ -47,7 +47,8 @@ def test_lost_and_doubled_rows_and_litter_are_seen(world: chaos.World) -> None:
         (trial.data.tmp).mkdir(exist_ok=True)
         (trial.data.tmp / "half").touch()
         (trial.data.raw / "orders" / "nobody.parquet").touch()
-        assert trial.litter() == ["tmp/half", "raw/orders/nobody.parquet"]
+        trial.data.spill.mkdir()
+        assert trial.litter() == ["tmp/half", "warehouse.duckdb.tmp", "raw/orders/nobody.parquet"]
         row = chaos.Row("nothing was done")
         row.judge(trial)
         assert not row.is_good

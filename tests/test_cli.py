@@ -287,6 +287,20 @@ def test_full_refresh_builds_and_publishes_though_nothing_is_new(
         assert con.execute("select absorbed_as_of from raw.run").fetchall() == [(None,)]
 
 
+@pytest.mark.parametrize("command", ["run", "rebuild"])
+def test_lost_warehouse_is_made_anew_though_nothing_is_new(
+    published: Published, tmp_path: Path, command: str
+) -> None:
+    data = published.copy(tmp_path)
+    if command == "run":
+        data.warehouse.unlink()
+    again = feedback(command, "--data-dir", data.root)
+    assert again.code == 0
+    assert "Published: " in again.output
+    figure = ("--shop", SHOP, "--metric", "nrr", "--date", "2026-10-20")
+    assert feedback("explain", *figure, "--data-dir", data.root).code == 0
+
+
 # --- a closed gate, and the way out -----------------------------------------------------------
 
 

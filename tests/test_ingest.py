@@ -6,6 +6,9 @@ import dataclasses
 import glob
 import hashlib
 import random
+import subprocess
+import sys
+import time
 import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,7 +24,7 @@ from hypothesis import strategies as st
 from dagster_project.lib import ingest as ingest_module
 from dagster_project.lib import loader as loader_module
 from dagster_project.lib.contracts import load_dataset, load_datasets
-from dagster_project.lib.errors import ConfigurationError
+from dagster_project.lib.errors import ConfigurationError, DamagedError
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import CONTRACTS_DIR
 from dagster_project.lib.raw_store import LINEAGE
@@ -640,6 +643,7 @@ def test_litter_of_a_dead_run_is_cleared(store: Store) -> None:
         store.data.raw / "products" / "20250101T000000-abcdef.parquet",
         store.data.raw / "orders" / "20250101T000000-abcdef.parquet",
         store.data.tmp / "duckdb_temp_storage.tmp",
+        store.data.spill / "duckdb_temp_1_0_storage_DEFAULT-0.tmp",
     ]
     for path in litter:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -649,14 +653,84 @@ def test_litter_of_a_dead_run_is_cleared(store: Store) -> None:
     assert len(store.rows("products", "*")) == 1
 
 
+def test_what_a_killed_run_spilled_is_cleared(store: Store) -> None:
+    """DuckDB leaves it where it is when the warehouse is opened again."""
+    spill = (
+        "import sys, duckdb; c = duckdb.connect(sys.argv[1], config={'memory_limit': '100MB'}); "
+        "c.execute('create table t as select hash(range) as a, repeat(range::varchar, 9) as b '"
+        "'from range(3000000) order by a')"
+    )
+    with subprocess.Popen([sys.executable, "-c", spill, str(store.data.warehouse)]) as program:
+        deadline = time.monotonic() + 60
+        while not list(store.data.spill.glob("*storage*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        program.kill()
+    with open_warehouse(store.data.warehouse):
+        assert list(store.data.spill.glob("*storage*"))
+    store.ingest()
+    assert not store.data.spill.exists()
+
+
+def test_what_an_older_ledger_lost_is_no_litter_unless_it_can_be_read_again(store: Store) -> None:
+    store.load([order(3)], "orders", "orders-2025-04-10.csv")
+    older = store.data.ledger.read_bytes()
+    first = store.drop([order()], "orders", "orders-2025-03-20.csv")
+    second = store.drop([order(2)], "orders", "orders-2025-03-31.csv")
+    store.ingest()
+    store.data.ledger.write_bytes(older)
+    content = second.read_bytes()
+    for path in (first, second):
+        path.unlink()
+    half = store.data.raw / "orders" / "half.parquet"
+    half.write_bytes(b"half a file")
+    before = sorted(store.data.raw.rglob("*"))
+    for _ in range(2):  # the one export that is back is not all of the batch
+        with pytest.raises(DamagedError, match=r"may be all there is of exports that neither"):
+            store.ingest()
+        assert sorted(store.data.raw.rglob("*")) == before
+        store.drop(content, "orders", "orders-2025-03-31.csv")
+    store.drop([order()], "orders", "orders-2025-03-20.csv")
+    assert [entry.status for entry in store.ingest()] == ["loaded", "loaded"]
+    assert len(store.rows("orders", "*")) == 3
+    assert not half.exists()
+
+
+def test_an_export_that_was_refused_is_not_what_the_ledger_has(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "commit_batch", _die)
+        path = store.drop([product()])
+        with pytest.raises(KeyboardInterrupt):
+            store.ingest()
+    (written,) = store.data.raw.glob("*/*")
+    lost = written.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(loader_module, "read_tables", _fail)
+        assert [e.status for e in store.ingest()] == ["refused"]
+    path.unlink()
+    written.write_bytes(lost)
+    with pytest.raises(DamagedError):
+        store.ingest()
+    with Ledger.open(store.data.ledger) as ledger:
+        ledger.con.execute("update files set status = 'loaded'")
+    store.ingest()
+    assert not written.exists()
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(*_: object) -> None:
+    raise duckdb.Error("no such table")
+
+
 def test_a_batch_that_the_ledger_does_not_have_does_not_exist(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "commit_batch", die)
+        patch.setattr(Ledger, "commit_batch", _die)
         store.drop([product()])
         with pytest.raises(KeyboardInterrupt):
             store.ingest()

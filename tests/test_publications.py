@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from dagster_project.lib.database import connect
-from dagster_project.lib.errors import ConfigurationError, FeedbackError
+from dagster_project.lib.errors import ConfigurationError, DamagedError, FeedbackError
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.paths import DataDir
 from dagster_project.lib.publications import Version, current, find, read_manifest, versions
@@ -18,7 +18,14 @@ from dagster_project.lib.published_version import MARTS
 from dagster_project.lib.shop_publication import _mask, write_shop_publication
 from dagster_project.lib.shops import read_shops
 from dagster_project.lib.warehouse import _published_shops
-from tests.support import Published, feedback, held_for_writing
+from tests.support import (
+    RETURN_HEADER,
+    Published,
+    feedback,
+    fingerprint,
+    held_for_writing,
+    write_csv,
+)
 
 
 @pytest.fixture
@@ -154,8 +161,8 @@ def test_rollback_shows_an_earlier_version_and_stays_until_something_changes(
         assert ledger.rolled_back_inputs() == set()
 
 
-def test_what_was_rolled_back_is_not_published_again_by_the_next_run(data: DataDir) -> None:
-    first = (read_manifest(data) or {})["publication_id"]
+def rolled_back(data: DataDir) -> str:
+    """Publish what there is after something older, and roll it back; returns what readers see."""
     inputs = (read_manifest(data) or {})["inputs"]
     with connect(data.warehouse) as con:
         con.execute("update raw.run set inputs = 'older ones'")
@@ -166,10 +173,38 @@ def test_what_was_rolled_back_is_not_published_again_by_the_next_run(data: DataD
     publish_again(data)
     with Ledger.open(data.ledger) as ledger:
         roll_back(data, ledger, good)
-    done = feedback("run", "--data-dir", str(data.root))
+    return str(good)
+
+
+@pytest.mark.parametrize("command", ["run", "rebuild"])
+def test_what_was_rolled_back_is_not_published_again_by_the_next_run(
+    data: DataDir, command: str
+) -> None:
+    good = rolled_back(data)
+    done = feedback(command, "--data-dir", str(data.root))
     assert done.code == 0, done.output
+    assert "Nothing new since the publication that was rolled back" in done.output
     assert f"still published: {good}" in done.output
-    assert first != good
+    assert (read_manifest(data) or {})["publication_id"] == good
+
+
+def test_what_was_rolled_back_stays_so_when_the_new_file_is_withdrawn_and_all_is_built_anew(
+    data: DataDir,
+) -> None:
+    good = rolled_back(data)
+    write_csv(
+        data.landing / "my-messy-market" / "returns" / "Return_order-2026-11-01-08_00.csv",
+        RETURN_HEADER,
+        [[f"4036{n:015}", f"57799{n:013}", "", "15/10/2026 10:00:00", "Poor quality", "Completed",
+          "", ""] for n in range(60)],
+    )  # fmt: skip
+    done = feedback("rebuild", "--data-dir", str(data.root))
+    assert done.code == 1
+    assert "Nothing is left but the publication that was rolled back" in done.output
+    assert (read_manifest(data) or {})["publication_id"] == good
+    done = feedback("run", "--full-refresh", "--data-dir", str(data.root))
+    assert done.code == 0, done.output
+    assert (read_manifest(data) or {})["publication_id"] > good
 
 
 def test_damaged_version_is_not_rolled_back_to(data: DataDir) -> None:
@@ -247,6 +282,28 @@ def test_publication_whose_run_died_before_the_ledger_knew_is_caught_up(
     )
     with connect(version.folder / "marts.duckdb", read_only=True) as con:
         assert days == [(len(con.execute("from shop_metrics_daily").fetchall()), "sfrr")]
+
+
+def test_lost_or_older_ledger_is_told_before_anything_is_cleared(data: DataDir) -> None:
+    before = fingerprint(data.raw) | fingerprint(data.published)
+    older = data.ledger.read_bytes()
+    data.ledger.unlink()
+    done = feedback("run", "--data-dir", str(data.root))
+    assert done.code == 1
+    assert "ledger.duckdb is lost or older than publication" in done.output
+    assert "from one backup" in done.output
+    assert fingerprint(data.raw) | fingerprint(data.published) == before
+    data.ledger.write_bytes(older)
+    first = (read_manifest(data) or {})["publication_id"]
+    second = publish_again(data)
+    with Ledger.open(data.ledger) as ledger:  # also one that readers see no more
+        roll_back(data, ledger, first)
+        ledger.con.execute("delete from publications where publication_id = ?", [second])
+        catch_up(data, ledger)
+        manifest = data.published / "versions" / second / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"run_id": "', '"run_id": "of another'))
+        with pytest.raises(DamagedError, match=f"older than publication {second}"):
+            catch_up(data, ledger)
 
 
 def test_publication_that_a_retried_step_builds_on_is_on_record_first(

@@ -80,7 +80,10 @@ def _progress(context: dg.AssetExecutionContext) -> Callable[[str], None]:
 def ingest_exports(
     context: dg.AssetExecutionContext, config: IngestConfig, data: DataDirectory
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Load what is new; yields nothing when the last publication already covers all there is."""
+    """Load what is new; yields nothing when the last publication already covers all there is.
+
+    A lost warehouse is something to do; what was rolled back is not.
+    """
     as_of = date.fromisoformat(config.as_of) if config.as_of else None
     check_acceptance(config.accept, config.reason)
     kept_versions()  # a mistake in it is told before the work
@@ -97,7 +100,8 @@ def ingest_exports(
         inputs = inputs_fingerprint(data.paths, ledger, as_of)
         if not config.full_refresh and not config.accept:
             is_published = (read_manifest(data.paths) or {}).get("inputs") == inputs
-            if is_published and not ledger.has_untold_withdrawals():
+            is_there = data.paths.warehouse.exists()
+            if is_published and is_there and not ledger.has_untold_withdrawals():
                 context.log.info("Nothing new: the last publication covers all there is.")
                 return
             if inputs in ledger.rolled_back_inputs():

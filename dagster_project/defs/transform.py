@@ -66,7 +66,9 @@ def dbt_models(
     os.environ["FEEDBACK_WAREHOUSE"] = str(data.paths.warehouse)
     with tried_again_when_busy():
         with Ledger.open(data.paths.ledger) as ledger:
-            judge_without_withdrawn(data.paths, ledger, context.run.run_id)
+            judge_without_withdrawn(
+                data.paths, ledger, context.run_id, full_refresh=_is_full_refresh(context)
+            )
         with open_warehouse(data.paths.warehouse) as warehouse:
             scope = begin_models(warehouse)
     yield from dbt.cli(
@@ -76,3 +78,9 @@ def dbt_models(
     ).stream()
     with open_warehouse(data.paths.warehouse) as warehouse:
         settle_models(warehouse)
+
+
+def _is_full_refresh(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run was asked for one; models are built anew for other reasons too."""
+    ops: Any = context.run.run_config.get("ops", {})
+    return bool(ops.get("ingest", {}).get("config", {}).get("full_refresh"))

@@ -10,13 +10,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import secrets
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from dagster_project.lib.errors import ConfigurationError
+import duckdb
+
+from dagster_project.lib.database import OFFLINE
+from dagster_project.lib.errors import ConfigurationError, DamagedError
 from dagster_project.lib.landing import LandingFile, exported_at, find_files, strays
 from dagster_project.lib.ledger import FileEntry, Ledger
 from dagster_project.lib.loader import Loader, batch_database, owners_of, reader_version
@@ -53,12 +57,13 @@ def ingest(
 
     Raises ConfigurationError when `shops.csv` is wrong or lacks a shop that was loaded, and when
     nothing was ever found but what is passed over: a slip of the first set-up. A file that
-    cannot be used is recorded as refused and the others go on.
+    cannot be used is recorded as refused and the others go on. Raises DamagedError when the raw
+    store has what the ledger lacks and nobody could load again.
     """
     shops = read_shops(data.shops_csv)
     known = ledger.current_files()
     _require_shops_of(known, shops)
-    _clear_litter(data, {entry.batch_id for entry in known})
+    _clear_litter(data, ledger, known, shops)
     started = ledger.next_moment()
     batch_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     whole = (f for f in find_files(data.landing, shops) if f.path not in growing)
@@ -173,10 +178,52 @@ def _size(file: LandingFile) -> int:
     return 0
 
 
-def _clear_litter(data: DataDir, batches: set[str]) -> None:
-    for path in data.raw.glob("*/*"):
-        if path.name.removesuffix(".parquet") not in batches:
-            path.unlink()
+def _clear_litter(
+    data: DataDir, ledger: Ledger, known: Collection[FileEntry], shops: dict[str, Shop]
+) -> None:
+    """Remove what runs that died left behind, unless an older ledger only makes it look so."""
+    batches = {entry.batch_id for entry in known}
+    litter = [p for p in data.raw.glob("*/*") if p.name.removesuffix(".parquet") not in batches]
+    _require_other_copies(data, ledger, litter, known, shops)
+    for path in litter:
+        path.unlink()
     for path in data.tmp.glob("*"):
         if path.is_file():
             path.unlink()
+    shutil.rmtree(data.spill, ignore_errors=True)  # most often there is none
+
+
+def _require_other_copies(
+    data: DataDir,
+    ledger: Ledger,
+    litter: Iterable[Path],
+    known: Iterable[FileEntry],
+    shops: dict[str, Shop],
+) -> None:
+    """Raise DamagedError where the rows of a file that was loaded are in the litter alone."""
+    ever = ledger.batch_sizes()
+    unknown = [p for p in litter if (p.name.removesuffix(".parquet"), p.parent.name) not in ever]
+    if not unknown:
+        return
+    loaded = {(e.shop_id, e.dataset, e.file_id) for e in known if e.status != "refused"}
+    landed = {file.file_id for file in find_files(data.landing, shops)}
+    for path in unknown:
+        for shop_id, file_id in _files_in(path):
+            if (shop_id, path.parent.name, file_id) not in loaded and file_id not in landed:
+                raise DamagedError(
+                    f"{printable(str(path))} may be all there is of exports that neither "
+                    f"{data.ledger.name} nor landing/ has any more. Put back a newer backup of "
+                    f"{data.ledger.name}, or these exports; or move the file away and `feedback "
+                    "rebuild`."
+                )
+
+
+def _files_in(parquet: Path) -> list[tuple[str, str]]:
+    """The shop and id of each file with rows in it; none when it was not written to its end."""
+    with duckdb.connect(config=OFFLINE) as con:
+        try:
+            return con.execute(
+                "select distinct shop_id, _file_id from read_parquet(?)", [str(parquet)]
+            ).fetchall()
+        except duckdb.InvalidInputException:
+            return []

@@ -50,6 +50,11 @@ class DataDir:
         return self.root / "warehouse.duckdb"
 
     @property
+    def spill(self) -> Path:
+        """Where DuckDB puts what the warehouse has no memory for; it clears this only at an end."""
+        return self.root / "warehouse.duckdb.tmp"
+
+    @property
     def ledger(self) -> Path:
         """Append-only history: files, rejects, quality results, publications, restatements."""
         return self.root / "ledger.duckdb"

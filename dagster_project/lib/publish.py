@@ -102,7 +102,23 @@ def _remove_unseen(data: DataDir, ledger: Ledger) -> None:
 
 
 def catch_up(data: DataDir, ledger: Ledger) -> None:
-    """Tell the ledger of a publication whose run died after readers saw it, before it was told."""
+    """Tell the ledger of a publication whose run died after readers saw it, before it was told.
+
+    Raises DamagedError when the ledger is lost, or older than a publication: what it lacks, such as
+    a retraction, would be undone without a word.
+    """
+    for kept in versions(data):
+        run_id = kept.manifest.get("run_id")
+        # a run's checks are on record before it publishes
+        if run_id and not (
+            ledger.knows_publication(kept.publication_id) or ledger.closed_rules(run_id)
+        ):
+            raise DamagedError(
+                f"{data.ledger} is lost or older than publication {kept.publication_id}. Put "
+                "ledger.duckdb, raw and published back from one backup and `feedback rebuild`; or "
+                "begin anew: move these and warehouse.duckdb away, put all exports into landing "
+                "again and run. What was retracted since is to be retracted again."
+            )
     version = current(data)
     if version and version.manifest and not ledger.knows_publication(version.publication_id):
         _record(ledger, version, None if version.faults() else restatements_of(version))

@@ -181,10 +181,10 @@ def prepare_warehouse(
         show_known_orders(con, ask_models=absorbed is not None and not changes.went)
 
 
-def prepare_without_withdrawn(data: DataDir, ledger: Ledger) -> tuple[str, bool]:
+def prepare_without_withdrawn(data: DataDir, ledger: Ledger) -> str:
     """Make the warehouse ready once more, when the raw gate has withdrawn files.
 
-    Returns the inputs now, and whether the models are to be built anew.
+    Returns the inputs now.
     """
     with open_warehouse(data.warehouse, read_only=True) as con:
         ((run_id, as_of, is_anew),) = con.execute(
@@ -192,7 +192,7 @@ def prepare_without_withdrawn(data: DataDir, ledger: Ledger) -> tuple[str, bool]
         ).fetchall()
     inputs = inputs_fingerprint(data, ledger, as_of)
     prepare_warehouse(data, ledger, run_id, as_of, inputs, full_refresh=is_anew)
-    return inputs, is_anew
+    return inputs
 
 
 def _published_shops(data: DataDir, ledger: Ledger) -> list[dict[str, object]]:

@@ -77,18 +77,20 @@ class Containment:
         )
 
 
-def judge_without_withdrawn(data: DataDir, ledger: Ledger, run_id: str) -> None:
+def judge_without_withdrawn(
+    data: DataDir, ledger: Ledger, run_id: str, *, full_refresh: bool
+) -> None:
     """Make the warehouse ready without the files that were withdrawn, and judge the others again.
 
     They may have been vouched for by those. Raises GateClosedError when a rule closes the gate now,
-    or when nothing is left but what was rolled back.
+    or when nothing is left but what was rolled back and nobody asked for a `full_refresh`.
     """
     accepted = ledger.accepted_rules(run_id)
     withdrawn: set[FileKey] = set()
     while (now := ledger.withdrawn_by(run_id)) > withdrawn:
         withdrawn = now
-        inputs, is_anew = prepare_without_withdrawn(data, ledger)
-        if inputs in ledger.rolled_back_inputs() and not accepted and not is_anew:
+        inputs = prepare_without_withdrawn(data, ledger)
+        if inputs in ledger.rolled_back_inputs() and not accepted and not full_refresh:
             raise GateClosedError(
                 "Nothing is left but the publication that was rolled back: what is new was "
                 "withdrawn."
