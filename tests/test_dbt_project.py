@@ -121,6 +121,14 @@ def test_a_run_in_production_leaves_the_unit_tests_out(published: Published) -> 
     assert ran == {"model", "seed", "test"}
 
 
+def test_first_run_of_a_data_directory_parses_nothing_anew(published: Published) -> None:
+    (log,) = (published.data.dbt / "target").glob("**/dbt.log")
+    lines = map(json.loads, filter(str.strip, log.read_text().splitlines()))
+    events = {line["info"]["name"] for line in lines}
+    assert "PartialParsingSkipParsing" in events
+    assert "UnableToPartialParse" not in events
+
+
 def test_every_model_and_column_is_described(manifest: None, published: Published) -> None:
     nodes = json.loads(MANIFEST.read_text())["nodes"].values()
     models = [n for n in nodes if n["resource_type"] == "model"]

@@ -18,6 +18,7 @@ from dagster_project.defs.resources import (
     dbt_project,
     tried_again_when_busy,
 )
+from dagster_project.lib.dbt_manifest import hand_on_parse
 from dagster_project.lib.errors import ConfigurationError
 from dagster_project.lib.increments import begin_models, settle_models
 from dagster_project.lib.ledger import Ledger
@@ -71,10 +72,12 @@ def dbt_models(
             )
         with open_warehouse(data.paths.warehouse) as warehouse:
             scope = begin_models(warehouse)
+    target = data.paths.dbt / "target"
+    hand_on_parse(target)
     yield from dbt.cli(
         ["build", "--exclude-resource-types", "unit_test", "exposure", *scope],
         context=context,
-        target_path=data.paths.dbt / "target",
+        target_path=target,
     ).stream()
     with open_warehouse(data.paths.warehouse) as warehouse:
         settle_models(warehouse)
