@@ -82,7 +82,9 @@ def run(project: Path, *mutants: str) -> None:
     beside = os.environ | {"PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}"}  # it calls mypy
     done = subprocess.run(command, cwd=project, check=False, env=beside)  # noqa: S603
     if done.returncode:
-        raise SystemExit("mutmut could not run")
+        failed = _failing(project, _NO_MUTANT, ["tests/"], ("-m", "not slow"))
+        why = f": {failed} fails in its copy without a mutant" if failed else ""
+        raise SystemExit(f"mutmut could not run{why}")
 
 
 def files_of_tests(module: str) -> tuple[str, ...]:

@@ -634,7 +634,8 @@ def test_unforeseen_failure_is_told_with_its_step() -> None:
 def test_version_of_dbt_is_known_without_starting_it() -> None:
     from dagster_dbt import DbtCliResource
 
-    from dagster_project.defs.resources import RESOURCES
+    from dagster_project.defs.resources import RESOURCES, dbt_project
 
-    asked = DbtCliResource._cli_version.func  # what `Dbt` spares a run
-    assert RESOURCES["dbt"]._cli_version == asked(RESOURCES["dbt"])
+    dbt = Path(sys.executable).with_name("dbt")
+    asked = DbtCliResource(project_dir=dbt_project, dbt_executable=dbt)  # what `Dbt` spares a run
+    assert RESOURCES["dbt"]._cli_version == asked._cli_version
