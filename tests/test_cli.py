@@ -20,6 +20,7 @@ from dagster_project import cli, runner
 from dagster_project.lib import summary
 from dagster_project.lib.database import connect, one_run_at_a_time
 from dagster_project.lib.errors import BusyError
+from dagster_project.lib.increments import begin_models
 from dagster_project.lib.landing import sha256
 from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.metrics import CHAT_RATE, NUMERATORS
@@ -287,13 +288,18 @@ def test_full_refresh_builds_and_publishes_though_nothing_is_new(
         assert con.execute("select absorbed_as_of from raw.run").fetchall() == [(None,)]
 
 
-@pytest.mark.parametrize("command", ["run", "rebuild"])
-def test_lost_warehouse_is_made_anew_though_nothing_is_new(
-    published: Published, tmp_path: Path, command: str
+@pytest.mark.parametrize(
+    ("warehouse", "command"), [("lost", "run"), ("unfinished", "run"), ("whole", "rebuild")]
+)
+def test_warehouse_is_made_anew_though_nothing_is_new(
+    published: Published, tmp_path: Path, warehouse: str, command: str
 ) -> None:
     data = published.copy(tmp_path)
-    if command == "run":
+    if warehouse == "lost":
         data.warehouse.unlink()
+    elif warehouse == "unfinished":
+        with connect(data.warehouse) as con:
+            begin_models(con)
     again = feedback(command, "--data-dir", data.root)
     assert again.code == 0
     assert "Published: " in again.output

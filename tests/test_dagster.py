@@ -238,6 +238,12 @@ def test_sensor_is_not_held_up_by_a_time_in_the_future_or_a_name_that_is_no_text
     assert sensor.look() == dg.SkipReason("The newest file may still be growing.")
 
 
+def test_sensor_is_not_held_up_by_what_lies_in_no_folder(sensor: Sensor, tmp_path: Path) -> None:
+    sensor.drop("new.csv", "1", seconds_ago=90)
+    (DataDir(tmp_path).landing / "sync.log").write_text("at work")
+    assert isinstance(sensor.look(), dg.RunRequest)
+
+
 def test_sensor_looks_while_a_run_is_at_work(sensor: Sensor, tmp_path: Path) -> None:
     with one_run_at_a_time(DataDir(tmp_path).lock):
         assert isinstance(sensor.look(), dg.SkipReason)

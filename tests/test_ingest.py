@@ -468,6 +468,31 @@ def test_known_bytes_under_a_later_name_move_the_time_of_export(
     assert store.ingest() == []
 
 
+def test_known_bytes_take_no_time_of_the_future_and_give_theirs_up_for_any_other(
+    store: Store,
+) -> None:
+    right = datetime(2025, 3, 20, 23, 59, 59)
+    store.drop([order()], "orders", "orders-2099-03-31.csv")
+    assert [e.exported_at for e in store.ingest()] == [datetime(2099, 3, 31, 23, 59, 59)]
+    store.drop([order()], "orders", "orders-2025-03-20.csv")  # beside the other
+    assert [e.exported_at for e in store.ingest()] == [right]
+    store.drop([order()], "orders", "orders-2098-03-31.csv")
+    assert store.ingest() == []
+    assert [e.exported_at for e in store.current()] == [right]
+    assert store.rows("orders", "_exported_at") == [right]
+
+
+def test_a_withdrawn_workbook_under_two_names_is_not_read_again_and_again(store: Store) -> None:
+    for name in ("orders-2025-03-31.csv", "orders-2025-03-20.csv"):
+        store.drop([order()], "orders", name)
+    (entry,) = store.ingest()
+    with Ledger.open(store.data.ledger) as ledger:
+        ledger.withdraw([("thai", "orders", entry.file_id)], "a_rule", "r1")
+    assert store.ingest() == []
+    (store.data.landing / "thai" / "orders" / "orders-2025-03-31.csv").unlink()
+    assert store.ingest() == []
+
+
 def test_the_same_rows_under_two_shops_are_refused_naming_both(store: Store) -> None:
     first = store.load([product()])
     second = store.load([product()], shop="american")
@@ -683,6 +708,8 @@ def test_what_an_older_ledger_lost_is_no_litter_unless_it_can_be_read_again(stor
         path.unlink()
     half = store.data.raw / "orders" / "half.parquet"
     half.write_bytes(b"half a file")
+    begun = store.data.raw / "orders" / "begun.part"
+    begun.write_bytes(next(store.data.raw.glob("orders/*.parquet")).read_bytes())
     before = sorted(store.data.raw.rglob("*"))
     for _ in range(2):  # the one export that is back is not all of the batch
         with pytest.raises(DamagedError, match=r"may be all there is of exports that neither"):
@@ -693,6 +720,22 @@ def test_what_an_older_ledger_lost_is_no_litter_unless_it_can_be_read_again(stor
     assert [entry.status for entry in store.ingest()] == ["loaded", "loaded"]
     assert len(store.rows("orders", "*")) == 3
     assert not half.exists()
+    assert not begun.exists()
+
+
+def test_a_batch_that_was_not_written_to_its_end_is_litter_by_its_names(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = store.drop([order()], "orders", "orders-2025-03-20.csv")
+    store.drop([product()])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", _die)
+        with pytest.raises(KeyboardInterrupt):
+            store.ingest()
+    assert len(list(store.data.raw.glob("*/*"))) == 2
+    store.drop([order(2)], "orders", orders.name)  # written over
+    assert {e.status for e in store.ingest()} == {"loaded"}
+    assert len(list(store.data.raw.glob("*/*"))) == 2
 
 
 def test_an_export_that_was_refused_is_not_what_the_ledger_has(

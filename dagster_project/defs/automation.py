@@ -30,7 +30,11 @@ def new_landing_files(
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for a run when the landing folder has changed and no file in it is still growing."""
     digest = hashlib.sha256()
-    states = file_states(data.paths.landing)
+    states = {
+        path: state
+        for path, state in file_states(data.paths.landing).items()
+        if path.parent != data.paths.landing  # a program's log, perhaps
+    }
     for path, state in sorted(states.items()):
         digest.update(os.fsencode(path) + f"\n{state.size}\n{state.written_at}\n".encode())
     seen = digest.hexdigest()

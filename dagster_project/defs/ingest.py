@@ -14,7 +14,12 @@ from dagster_project.lib.ledger import Ledger
 from dagster_project.lib.publications import kept_versions, read_manifest
 from dagster_project.lib.publish import catch_up
 from dagster_project.lib.shops import read_shops
-from dagster_project.lib.warehouse import RUN_TABLES, inputs_fingerprint, prepare_warehouse
+from dagster_project.lib.warehouse import (
+    RUN_TABLES,
+    inputs_fingerprint,
+    is_built,
+    prepare_warehouse,
+)
 from dagster_project.quality.gates import check_acceptance, load_in_background
 
 _SECONDS_BETWEEN_LINES = 3.0
@@ -82,7 +87,8 @@ def ingest_exports(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Load what is new; yields nothing when the last publication already covers all there is.
 
-    A lost warehouse is something to do; what was rolled back is not.
+    A warehouse that is lost, or not built to its end, is something to do; what was rolled back is
+    not.
     """
     as_of = date.fromisoformat(config.as_of) if config.as_of else None
     check_acceptance(config.accept, config.reason)
@@ -100,8 +106,8 @@ def ingest_exports(
         inputs = inputs_fingerprint(data.paths, ledger, as_of)
         if not config.full_refresh and not config.accept:
             is_published = (read_manifest(data.paths) or {}).get("inputs") == inputs
-            is_there = data.paths.warehouse.exists()
-            if is_published and is_there and not ledger.has_untold_withdrawals():
+            is_whole = is_published and is_built(data.paths.warehouse)
+            if is_whole and not ledger.has_untold_withdrawals():
                 context.log.info("Nothing new: the last publication covers all there is.")
                 return
             if inputs in ledger.rolled_back_inputs():

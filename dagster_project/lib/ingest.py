@@ -14,7 +14,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -107,8 +107,8 @@ def _what_is_new(
     """Files not seen before; also those refused by an older reader, and known bytes exported later.
 
     An export without news has the bytes of the one before; its later name still says until when
-    the shop is covered. One that was withdrawn may be given the right time by any other name. Of
-    several names for the same bytes the latest export is taken.
+    the shop is covered. A time in the future gives way to any other. Of several names for the same
+    bytes the latest export is taken, one of the future last.
     """
     latest: dict[tuple[str, str, str], LandingFile] = {}
     for file in files:
@@ -135,19 +135,24 @@ def _what_is_new(
     return [file for file in latest.values() if is_new(file)]
 
 
-def _rank(file: LandingFile) -> tuple[bool, datetime]:
-    return can_read(file.path), exported_at(file.path.name) or datetime.min
+def _rank(file: LandingFile) -> tuple[bool, bool, datetime]:
+    stamp = exported_at(file.path.name) or datetime.min
+    return can_read(file.path), not _is_of_the_future(stamp), stamp
+
+
+def _is_of_the_future(stamp: datetime) -> bool:
+    """Whether the rule files_are_not_of_the_future forbids it: a day later than tomorrow's."""
+    return stamp.date() > datetime.now(UTC).date() + timedelta(days=1)
 
 
 def _is_news(file: LandingFile, entry: FileEntry, shop: Shop, owner: str | None) -> bool:
     if entry.status == "refused":
         return entry.reader != reader_version(file, shop, owner)
     stamp = exported_at(file.path.name)
-    if stamp is None:
+    if stamp is None or _is_of_the_future(stamp) or not entry.may_count:
         return False
-    if entry.status == "withdrawn":  # for its stamp, perhaps
-        return stamp != entry.exported_at
-    return entry.may_count and (entry.exported_at is None or stamp > entry.exported_at)
+    known = entry.exported_at
+    return known is None or stamp > known or _is_of_the_future(known)
 
 
 def _chunks(files: list[LandingFile]) -> Iterator[list[LandingFile]]:
@@ -202,7 +207,8 @@ def _require_other_copies(
 ) -> None:
     """Raise DamagedError where the rows of a file that was loaded are in the litter alone."""
     ever = ledger.batch_sizes()
-    unknown = [p for p in litter if (p.name.removesuffix(".parquet"), p.parent.name) not in ever]
+    whole = [path for path in litter if path.suffix == ".parquet"]
+    unknown = [path for path in whole if (path.stem, path.parent.name) not in ever]
     if not unknown:
         return
     loaded = {(e.shop_id, e.dataset, e.file_id) for e in known if e.status != "refused"}
@@ -213,8 +219,8 @@ def _require_other_copies(
                 raise DamagedError(
                     f"{printable(str(path))} may be all there is of exports that neither "
                     f"{data.ledger.name} nor landing/ has any more. Put back a newer backup of "
-                    f"{data.ledger.name}, or these exports; or move the file away and `feedback "
-                    "rebuild`."
+                    f"{data.ledger.name} and `feedback rebuild`; or put these exports back; or "
+                    "move the file away and run."
                 )
 
 

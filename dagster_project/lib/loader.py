@@ -343,7 +343,11 @@ class Loader:
         return rejects
 
     def write(self, raw: Path) -> None:
-        """Write the accepted rows of the batch, one Parquet file per dataset that has files."""
+        """Write the accepted rows of the batch, one Parquet file per dataset that has files.
+
+        They get their names together when all are written: what a run leaves that dies before is
+        known for litter by its name.
+        """
         loaded = {key: p for key, p in self.pieces.items() if p.entry.status == "loaded"}
         origins = pa.table(
             {
@@ -368,17 +372,22 @@ class Loader:
             }
         )
         self._con.register("_origins", origins)
+        written: list[tuple[Path, Path]] = []
         for name in sorted({piece.file.dataset for piece in loaded.values()}):
             dataset = self._datasets[name]
             path = batch_path(raw, name, self._batch_id)
+            part = path.with_suffix(".part")
+            written.append((part, path))
             path.parent.mkdir(parents=True, exist_ok=True)
             columns = ", ".join(identifier(c.name) for c in dataset.columns)
             self._con.execute(
                 f"copy (select shop_id, {columns}, _file_id, _row_number, _exported_at, "
                 f"_missing_columns from {_batch_table(dataset)} join _origins using (_table) "
-                f"where _broken is null) to {literal(str(path))} "
+                f"where _broken is null) to {literal(str(part))} "
                 "(format parquet, compression zstd)"
             )
+        for part, path in written:
+            part.rename(path)
 
 
 def _batch_table(dataset: Dataset) -> str:

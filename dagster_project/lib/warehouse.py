@@ -129,6 +129,15 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.Du
         con.close()
 
 
+def is_built(path: Path) -> bool:
+    """Whether the warehouse is there and its models were built to their end."""
+    if not path.exists():
+        return False
+    with open_warehouse(path) as con:
+        settled = con.execute("select 1 from duckdb_schemas() where schema_name = 'absorbed'")
+        return bool(settled.fetchall())
+
+
 def prepare_warehouse(
     data: DataDir,
     ledger: Ledger,
