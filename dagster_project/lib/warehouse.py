@@ -133,7 +133,7 @@ def is_built(path: Path) -> bool:
     """Whether the warehouse is there and its models were built to their end."""
     if not path.exists():
         return False
-    with open_warehouse(path) as con:
+    with open_warehouse(path, read_only=True) as con:
         settled = con.execute("select 1 from duckdb_schemas() where schema_name = 'absorbed'")
         return bool(settled.fetchall())
 
