@@ -482,7 +482,7 @@ def test_known_bytes_take_no_time_of_the_future_and_give_theirs_up_for_any_other
     assert store.rows("orders", "_exported_at") == [right]
 
 
-def test_a_withdrawn_workbook_under_two_names_is_not_read_again_and_again(store: Store) -> None:
+def test_a_withdrawn_file_under_two_names_is_not_read_again_and_again(store: Store) -> None:
     for name in ("orders-2025-03-31.csv", "orders-2025-03-20.csv"):
         store.drop([order()], "orders", name)
     (entry,) = store.ingest()

@@ -52,7 +52,7 @@ class DataDir:
     @property
     def spill(self) -> Path:
         """Where DuckDB puts what the warehouse has no memory for; it clears this only at an end."""
-        return self.root / "warehouse.duckdb.tmp"
+        return self.warehouse.with_name(f"{self.warehouse.name}.tmp")
 
     @property
     def ledger(self) -> Path:
