@@ -101,8 +101,8 @@ def explain(data: DataDir, question: Question) -> Explanation:
     version = require_current(data)
     if not data.warehouse.exists():
         raise FeedbackError(
-            "The warehouse is lost; a run makes it anew, after a rollback the next one "
-            "that has anything new."
+            "The warehouse is lost; `feedback run` makes it anew (after a rollback, the next one "
+            "that has anything new)."
         )
     published = _published(version, question)
     with open_warehouse(data.warehouse, read_only=True) as con:
