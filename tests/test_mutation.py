@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -127,6 +128,35 @@ def test_what_fast_tests_leave_alive_is_tried_with_those_that_mutmut_cannot_see(
     assert noticed == {"notify_worker": "test_of_notify", "steps": None, "text": None}
     seen_by_cli = "dagster_project.lib.text.x_cli__mutmut_1"
     assert mutate_lib.other_test_that_fails(tmp_path, seen_by_cli) == "test_of_cli"
+
+
+def test_what_took_too_long_is_no_kill_before_it_was_tried_again(tmp_path: Path) -> None:
+    mutants = tmp_path / "mutants"
+    mutants.mkdir()
+    codes = {"failed": 1, "refused": 37, "passed": 0, "slow": 36, "out_of_time": -24, "odd": 35}
+    (mutants / "shops.py.meta").write_text(json.dumps({"exit_code_by_key": codes}))
+    assert mutate_lib.verdicts(tmp_path) == {
+        "failed": "killed",
+        "refused": "killed",
+        "passed": "lives",
+        "slow": "took too long",
+        "out_of_time": "took too long",
+        "odd": "ended with 35",
+    }
+
+
+def test_a_mutant_whose_tests_do_not_end_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = tmp_path / "mutants" / "tests"
+    tests.mkdir(parents=True)
+    (tests / "test_notify.py").write_text(
+        "import os, time\n"
+        "def test_of_notify(): 'notify' in os.environ['MUTANT_UNDER_TEST'] and time.sleep(600)\n"
+    )
+    monkeypatch.setattr(mutate_lib, "_PATIENCE_SECONDS", 20)
+    mutant = "dagster_project.lib.notify_worker.x__it__mutmut_1"
+    assert mutate_lib.other_test_that_fails(tmp_path, mutant) == "one that does not end"
 
 
 def test_a_test_that_fails_without_a_mutant_kills_none(tmp_path: Path) -> None:
