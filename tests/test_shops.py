@@ -50,7 +50,11 @@ def test_a_missing_file_is_an_error_that_shows_what_to_write(tmp_path: Path) -> 
     ("content", "message"),
     [
         ("", "the header lacks shop_id, shop_name, region, timezone, currency"),
-        ("shop_id,shop_name,region\n", "the header lacks timezone, currency"),
+        (
+            "shop_id,shop_name,region\n",
+            "the header lacks timezone, currency; "
+            "it must have shop_id,shop_name,region,timezone,currency.",
+        ),
         (HEADER.replace(",", ";"), "the header lacks shop_id"),
         (HEADER + "thai,Thai,TH\n", "line 2: 3 cells instead of 5"),
         (HEADER + "\nthai,Thai,Thailand,Asia/Bangkok,THB\n", "line 3: region 'Thailand'"),
@@ -75,7 +79,9 @@ def test_errors_name_the_line_and_what_is_wrong(
     ["", ".hidden", "..", ".", "../up", "a/b", "a\\b", "two\nlines", "bell\x07", "x" * 101],
 )
 def test_a_shop_id_that_could_be_no_folder_is_refused(tmp_path: Path, shop_id: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no shop_id") as error:
+    with pytest.raises(
+        ConfigurationError, match=r"is no shop_id: 1 to .* no slash, no leading dot\."
+    ) as error:
         read(tmp_path, HEADER + f'"{shop_id}",Shop,TH,Asia/Bangkok,THB\n')
     assert "\n" not in str(error.value)
     assert "\x07" not in str(error.value)
